@@ -1,0 +1,1 @@
+"""Zero retention for LLM API servers: keep no prompt, meter every exchange."""

@@ -1,0 +1,1 @@
+"""Content in flight: the live set, matching, disguises, redaction."""

@@ -1,0 +1,37 @@
+"""The exceptions zeroret raises.
+
+None of them ever carries content: their texts name options, places, types and counts.
+"""
+
+from __future__ import annotations
+
+
+class ZeroRetentionError(Exception):
+    """Base of every error that zeroret raises on purpose."""
+
+
+class ConfigurationError(ZeroRetentionError, ValueError):
+    """An option, policy, sink URI or environment variable is not one of the allowed values.
+
+    The text says what was given, what is allowed and what to write instead.
+    """
+
+
+class MissingExtraError(ZeroRetentionError, ImportError):
+    """An optional feature was asked for whose packages are not installed.
+
+    The text names the exact ``pip install 'zeroret[extra]'`` line.
+    """
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(
+            f"{feature} needs packages that are not installed: "
+            f"run  pip install 'zeroret[{extra}]'  and start again"
+        )
+
+
+class RetentionViolation(ZeroRetentionError, PermissionError):  # noqa: N818 - the field's word: a violation is an event, and the public name is a contract
+    """Content was about to leave the process by a way that the policy closes.
+
+    Names the place and the kind of the way out, never the content.
+    """

@@ -1,0 +1,1 @@
+"""What one exchange used: the record, and the meter that fills it."""

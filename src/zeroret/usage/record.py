@@ -1,0 +1,98 @@
+"""The usage record: the one content-free row that every exchange leaves."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+Outcome: TypeAlias = Literal["completed", "aborted", "error", "timeout", "rejected", "killed"]
+"""How an exchange ended; see ``docs/usage-record.md``."""
+
+UsageSource: TypeAlias = Literal["reported", "counted", "estimated", "unknown"]
+"""Where the token counts come from: the upstream or handler, an exact local count, a guess, nobody."""
+
+
+class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The content-free metadata of one exchange.
+
+    A field is *UNSET* when the policy removes it: then it was never computed, and it has no column.
+    ``None`` is unknown, ``0`` is a known zero. Token counts follow OpenTelemetry's GenAI terms:
+    *input_tokens* is all input, cache reads and writes included; *output_tokens* is all output,
+    reasoning included; the parts are subsets and are never added again. Durations are seconds,
+    sizes are bytes of the bodies as they passed, *cost* is a decimal string in US dollars.
+    """
+
+    id: str
+    policy: str
+    usage_source: UsageSource = "unknown"
+    started_at: datetime | UnsetType = UNSET
+    duration: float | None | UnsetType = UNSET
+    time_to_first_token: float | None | UnsetType = UNSET
+    account: str | None | UnsetType = UNSET
+    key_id: str | None | UnsetType = UNSET
+    route: str | None | UnsetType = UNSET
+    method: str | None | UnsetType = UNSET
+    dialect: str | None | UnsetType = UNSET
+    provider: str | None | UnsetType = UNSET
+    request_model: str | None | UnsetType = UNSET
+    response_model: str | None | UnsetType = UNSET
+    stream: bool | None | UnsetType = UNSET
+    status: int | None | UnsetType = UNSET
+    outcome: Outcome | UnsetType = UNSET
+    error_type: str | None | UnsetType = UNSET
+    input_tokens: int | None | UnsetType = UNSET
+    output_tokens: int | None | UnsetType = UNSET
+    cache_read_input_tokens: int | None | UnsetType = UNSET
+    cache_write_input_tokens: int | None | UnsetType = UNSET
+    reasoning_output_tokens: int | None | UnsetType = UNSET
+    audio_input_tokens: int | None | UnsetType = UNSET
+    audio_output_tokens: int | None | UnsetType = UNSET
+    images: int | None | UnsetType = UNSET
+    request_bytes: int | None | UnsetType = UNSET
+    response_bytes: int | None | UnsetType = UNSET
+    client_ip: str | None | UnsetType = UNSET
+    client: str | None | UnsetType = UNSET
+    cost: str | None | UnsetType = UNSET
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the fields the policy keeps, in column order."""
+        return {
+            name: value
+            for name in COLUMNS
+            if (value := getattr(self, name)) is not UNSET
+        }
+
+
+COLUMNS: Final[tuple[str, ...]] = UsageRecord.__struct_fields__
+"""Every column a usage record can have, in order."""
+
+ALWAYS: Final[frozenset[str]] = frozenset({"id", "policy", "usage_source"})
+"""The columns that stand on every row whatever the policy."""
+
+TOKEN_COLUMNS: Final[tuple[str, ...]] = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_input_tokens",
+    "cache_write_input_tokens",
+    "reasoning_output_tokens",
+    "audio_input_tokens",
+    "audio_output_tokens",
+    "images",
+)
+"""The columns that hold counts; what a policy calls "token counts"."""
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(UsageRecord)
+
+
+def encode(record: UsageRecord) -> bytes:
+    """Return *record* as one line of JSON, without a newline; removed fields are absent."""
+    return _encoder.encode(record)
+
+
+def decode(line: bytes) -> UsageRecord:
+    """Return the record of a line made by `encode`; raises `msgspec.DecodeError` on anything else."""
+    return _decoder.decode(line)
