@@ -24,8 +24,10 @@ class Flight:
         "closed",
         "enforce",
         "held",
+        "index",
         "log_guard",
         "method",
+        "mount",
         "names",
         "route",
         "started",
@@ -33,11 +35,17 @@ class Flight:
     )
 
     def __init__(
-        self, log_guard: LogGuard = "strict", *, enforce: bool = True, names: frozenset[str] = frozenset()
+        self,
+        log_guard: LogGuard = "strict",
+        *,
+        enforce: bool = True,
+        names: frozenset[str] = frozenset(),
     ) -> None:
         self.chunks: list[bytes | str] = []
         self.held = 0
         self.truncated = False
+        self.index: object | None = None
+        """What matching derived from the content; a slot, so that no drop can leave it behind."""
         self.closed = False
         """True once the content was dropped; the flight then no longer counts as one."""
         self.log_guard: LogGuard = log_guard
@@ -48,6 +56,8 @@ class Flight:
         self.started = 0.0
         """`time.perf_counter()` when the exchange opened."""
         self.route: str | None = None
+        self.mount = ""
+        """What the mounts that routing has passed so far add before the route's template."""
 
     def hold(self, chunk: bytes | str) -> None:
         """Reference *chunk* as content of this exchange, within the budget."""
@@ -62,10 +72,14 @@ class Flight:
         """Return the router's template for this exchange as far as it is known now."""
         return self.route
 
+    def note_error(self, error: BaseException) -> None:
+        """Take note of an exception that the app handled itself; a bare flight keeps none."""
+
     def drop(self) -> None:
         """Let go of all content."""
         self.closed = True
         self.chunks = []
+        self.index = None
         self.held = 0
 
 
