@@ -1,8 +1,8 @@
 """The live set: every exchange of this process whose content may still be matched.
 
 It is process-wide because finalisers, loop callbacks, pool workers and records written after the
-response have no context of their own. Entering and leaving is on the reply's path and costs plain
-dict operations under one lock; one daemon thread lets content go when its grace is over.
+response have no context of their own. Entering and leaving is on the reply's path and costs a few
+dict and deque operations; one daemon thread lets content go when its grace is over.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections import deque
 from contextvars import Context
 from math import inf
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
-from zeroret.content.flight import Flight
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-T = TypeVar("T")
+    from zeroret.content.flight import Flight
 
 HELD_BUDGET: Final = 64 * 2**20
 """Bytes of content the process references before flights in grace are dropped early."""
@@ -45,136 +46,151 @@ class LiveSet:
     ) -> None:
         self._clock = clock
         self._budget = budget
-        self._live: dict[int, Flight] = {}
-        self._grace: dict[int, tuple[float, int, Flight]] = {}
+        self._running: dict[Flight, None] = {}
+        # One queue for each grace in use, (due, bytes held, flight): the oldest is always first.
+        self._grace: dict[float, deque[tuple[float, int, Flight]]] = {}
         self._grace_held = 0
         self._wake_at = inf
         self._thread: threading.Thread | None = None
-        self._changed = threading.Condition()
+        # Re-entrant: a finaliser that runs inside may itself close an exchange.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         renew = weakref.WeakMethod(self._after_fork)
         os.register_at_fork(after_in_child=lambda: _renew(renew))
 
     @property
     def busy(self) -> bool:
         """True while any flight is running or in grace."""
-        return bool(self._live or self._grace)
+        return bool(self._running or self._grace)
 
     @property
     def held(self) -> int:
         """Bytes of content referenced now, by running flights and those in grace."""
-        return self._grace_held + sum(flight.held for flight in _snapshot(self._live))
+        return self._grace_held + sum(flight.held for flight in self._snapshot())
 
     def enter(self, flight: Flight) -> None:
         """Count *flight* as running."""
-        self._live[id(flight)] = flight
+        self._running[flight] = None
 
     def leave(self, flight: Flight, grace: float) -> None:
         """Let *flight* go after *grace* seconds, at once for 0; leaving twice is harmless."""
-        running = self._live.pop(id(flight), None) is not None
+        running = self._running.pop(flight, flight) is None
         if grace <= 0:
-            with self._changed:
-                self._discard(id(flight))
             flight.drop()
+            if not running:
+                self._forget(flight)
             return
         if not running or flight.closed:
             return
         now = self._clock()
+        due = now + grace
         held = flight.held
-        with self._changed:
-            due = now + grace
-            self._grace[id(flight)] = (due, held, flight)
+        with self._lock:
+            queue = self._grace.get(grace)
+            if queue is None:
+                queue = self._grace[grace] = deque()
+            queue.append((due, held, flight))
             self._grace_held += held
             if held > _LARGE or self._grace_held > self._budget // 2:
                 self._shrink()
-            if due < self._wake_at and not self._call_thread(due):
-                self._discard(id(flight))
-                flight.drop()
+            if due < self._wake_at:
+                self._call_thread(due)
             elif now > self._wake_at + _OVERDUE:
                 # A server that forbids threads never runs ours: traffic does its work then.
                 self._wake_at = self._sweep(now)
 
     def flights(self) -> tuple[Flight, ...]:
         """Return every flight that was not dropped yet, the running ones first."""
-        closed = [flight for _, _, flight in _snapshot(self._grace)]
-        return (*_snapshot(self._live), *closed)
+        if not self._grace:
+            return tuple(self._snapshot())
+        with self._lock:
+            closed = [entry[2] for queue in self._grace.values() for entry in queue]
+        return (*self._snapshot(), *closed)
 
-    def _call_thread(self, due: float) -> bool:
-        """Have the thread awake by *due*; False if there can be no thread. Needs the lock."""
+    def _snapshot(self) -> list[Flight]:
+        while True:
+            try:
+                return list(self._running)
+            except RuntimeError:  # pragma: no cover - a finaliser changed the size meanwhile
+                continue
+
+    def _call_thread(self, due: float) -> None:
+        """Have the thread awake by *due*, or drop at once if there can be none. Needs the lock."""
         self._wake_at = due
         if self._thread is not None and self._thread.is_alive():
             self._changed.notify()
-            return True
-        if sys.is_finalizing() or not threading.main_thread().is_alive():
-            return False
-        thread = threading.Thread(target=self._keep_house, name="zeroret-grace", daemon=True)
-        try:
-            # In an empty context, so that the thread keeps no exchange alive.
-            Context().run(thread.start)
-        except RuntimeError:
-            self._wake_at = inf
-            return False
-        self._thread = thread
-        return True
-
-    def _sweep(self, now: float) -> float:
-        """Drop what is due at *now*; return when the next is due. Needs the lock."""
-        due = [key for key, (at, _, _) in self._grace.items() if at <= now]
-        for key in due:
-            self._expire(key)
-        return min((at for at, _, _ in self._grace.values()), default=inf)
+            return
+        if not sys.is_finalizing() and threading.main_thread().is_alive():
+            thread = threading.Thread(target=self._keep_house, name="zeroret-grace", daemon=True)
+            try:
+                # In an empty context, so that the thread keeps no exchange alive.
+                Context().run(thread.start)
+            except RuntimeError:
+                pass
+            else:
+                self._thread = thread
+                return
+        self._wake_at = self._sweep(inf)
 
     def _keep_house(self) -> None:
         """Drop what is due, for ever; asleep while nothing is."""
         while True:
-            with self._changed:
-                # Asked for before looking: whoever leaves meanwhile wakes us or is seen.
-                self._wake_at = inf
+            with self._lock:
                 self._wake_at = self._sweep(self._clock())
                 if self._wake_at == inf:
                     self._changed.wait()
                 else:
                     self._changed.wait(max(self._wake_at - self._clock(), RESOLUTION))
 
+    def _sweep(self, now: float) -> float:
+        """Drop what is due at *now*; return when the next is due. Needs the lock."""
+        for grace, queue in list(self._grace.items()):
+            while queue and queue[0][0] <= now:
+                self._drop_first(queue)
+            if not queue:
+                del self._grace[grace]
+        return min((queue[0][0] for queue in self._grace.values()), default=inf)
+
     def _shrink(self) -> None:
         """Drop the oldest flights in grace until the budget holds. Needs the lock."""
         excess = self.held - self._budget
-        for key in list(self._grace):
-            if excess <= 0:
+        while excess > 0:
+            queues = [queue for queue in self._grace.values() if queue]
+            if not queues:
                 return
-            excess -= self._grace[key][1]
-            self._expire(key)
+            excess -= self._drop_first(min(queues, key=_first_due))
 
-    def _expire(self, key: int) -> None:
-        flight = self._discard(key)
-        if flight is not None:
-            flight.drop()
+    def _drop_first(self, queue: deque[tuple[float, int, Flight]]) -> int:
+        _, held, flight = queue.popleft()
+        self._grace_held -= held
+        flight.drop()
+        return held
 
-    def _discard(self, key: int) -> Flight | None:
-        entry = self._grace.pop(key, None)
-        if entry is None:
-            return None
-        self._grace_held -= entry[1]
-        return entry[2]
+    def _forget(self, flight: Flight) -> None:
+        """Take a flight that was dropped early out of its queue."""
+        with self._lock:
+            for grace, queue in list(self._grace.items()):
+                for entry in [entry for entry in queue if entry[2] is flight]:
+                    queue.remove(entry)
+                    self._grace_held -= entry[1]
+                if not queue:
+                    del self._grace[grace]
 
     def _after_fork(self) -> None:
         """Renew lock and thread; flights in grace are the parent's, a running one may be ours."""
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._thread = None
-        self._wake_at = inf
-        for key in list(self._grace):
-            self._expire(key)
-        for flight in self._live.values():
+        with self._lock:
+            self._wake_at = self._sweep(inf)
+        self._grace_held = 0
+        for flight in self._running:
+            # Its lock may have been held by a thread that the child does not have.
             flight.index = None
 
 
-def _snapshot(entries: dict[int, T]) -> list[T]:
-    """Return the values of a dict that other threads change meanwhile."""
-    while True:
-        try:
-            return list(entries.values())
-        except RuntimeError:
-            # A finaliser that ran during the copy changed the size: take it again.
-            continue
+def _first_due(queue: deque[tuple[float, int, Flight]]) -> float:
+    return queue[0][0]
 
 
 def _renew(method: weakref.WeakMethod[Callable[[], None]]) -> None:
