@@ -1,0 +1,167 @@
+"""The closed set of model names: what a usage record may show of the name a client chose.
+
+The ``model`` of a request is text that the client wrote, so only a name that is known beforehand
+is recorded; anything else is ``other``. The catalogue ``models.txt`` is made by
+``scripts/update-models``.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Final
+
+from zeroret.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+OTHER: Final = "other"
+"""What is recorded of a name outside the set."""
+
+LONGEST: Final = 128
+"""The most characters a name may have."""
+
+MOST_REMEMBERED: Final = 4096
+"""The most derived names, such as dated ones, that are remembered; all of them are known names."""
+
+MOST_LEARNED: Final = 512
+"""The most names learned from upstreams."""
+
+PROVIDERS: Final = frozenset(
+    {
+        "ai21", "anthropic", "anyscale", "azure", "azure_ai", "bedrock", "cerebras", "cloudflare",
+        "cohere", "databricks", "deepinfra", "deepseek", "fireworks", "fireworks_ai", "gemini",
+        "github", "github_copilot", "google", "groq", "huggingface", "hyperbolic", "litellm_proxy",
+        "lm_studio", "meta", "meta-llama", "minimax", "mistral", "mistralai", "models", "moonshot",
+        "moonshotai", "nebius", "novita", "nvidia", "nvidia_nim", "ollama", "openai", "openrouter",
+        "perplexity", "qwen", "replicate", "sambanova", "together", "together_ai", "vertex_ai",
+        "vllm", "voyage", "voyageai", "x-ai", "xai", "z-ai", "zai",
+    }
+)  # fmt: skip
+"""What may stand before a slash and a known name; routers and SDKs write these."""
+
+FIRST_YEAR: Final = 2020
+LAST_YEAR: Final = 2039
+
+_SUFFIX: Final = re.compile(
+    r"(?P<base>.+?)(?:-latest|[-@](?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})|-(?P<yd>\d{4})-(?P<md>\d{2})-(?P<dd>\d{2}))",
+    re.ASCII,
+)
+_LEARNABLE: Final = re.compile(r"[A-Za-z0-9@][A-Za-z0-9._:/@+-]{0,127}", re.ASCII)
+
+
+@cache
+def catalogue() -> frozenset[str]:
+    """Return the names of ``models.txt``, read on first use."""
+    text = files("zeroret.usage").joinpath("models.txt").read_text(encoding="ascii")
+    return frozenset(text.split())
+
+
+class ModelNames:
+    """The names one runtime may record: the catalogue, those configured, those learned.
+
+    Raises `ConfigurationError` for a configured name that is empty, too long, or not text.
+    """
+
+    __slots__ = ("_configured", "_learned", "_names", "_remembered")
+
+    def __init__(self, configured: Iterable[str] | None = None) -> None:
+        self._configured = _checked(configured)
+        self._names: dict[str, str] | None = None
+        self._remembered: dict[str, str] = {}
+        self._learned: dict[str, str] = {}
+
+    def load(self) -> None:
+        """Read the catalogue now, so that no exchange waits for it."""
+        self._names = {name: name for name in (*catalogue(), *self._configured)}
+
+    def known(self, name: object) -> str | None:
+        """Return *name* as it may be recorded: itself if known, else ``other``.
+
+        None for None, for the empty string and for what is not a string. A known name may carry
+        a known provider before it (``openrouter/…``), and after it ``-latest`` or a date
+        (``-2024-08-06``, ``-20240806``, ``@20240806``); a fine-tune shows its base alone.
+        """
+        if not isinstance(name, str) or not name:
+            return None
+        if self._names is None:
+            self.load()
+        found = self._remembered.get(name) or self._exact(name)
+        if found is not None:
+            return found
+        if len(name) > LONGEST:
+            return OTHER
+        # an own copy: a subclass of str could say one thing here and another when it is written
+        return self._derived(str.__str__(name))
+
+    def learn(self, name: object) -> str | None:
+        """Take up *name*, for which a named upstream answered with usage; return `known` of it.
+
+        At most `MOST_LEARNED` names are learned, and only such as look like a model's name.
+        """
+        found = self.known(name)
+        if found != OTHER or not isinstance(name, str) or len(self._learned) >= MOST_LEARNED:
+            return found
+        if _LEARNABLE.fullmatch(name) is None:
+            return OTHER
+        name = str.__str__(name)
+        return self._learned.setdefault(name, name)
+
+    def _exact(self, name: str) -> str | None:
+        names = self._names or {}
+        return names.get(name) or self._learned.get(name)
+
+    def _derived(self, name: str) -> str:
+        """Return *name*, the base of a fine-tune, or ``other``; remember only what is known."""
+        if name.startswith("ft:"):
+            base = name[3:].partition(":")[0]
+            return f"ft:{base}" if self._formed(base) else OTHER
+        if not self._formed(name):
+            return OTHER
+        if len(self._remembered) >= MOST_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[name] = name
+        return name
+
+    def _formed(self, name: str) -> bool:
+        """Whether *name* is [provider/[provider/]]known[suffix]."""
+        for _ in range(3):
+            if self._exact(name) is not None or self._suffixed(name):
+                return True
+            provider, slash, name = name.partition("/")
+            if not slash or provider not in PROVIDERS:
+                return False
+        return False
+
+    def _suffixed(self, name: str) -> bool:
+        found = _SUFFIX.fullmatch(name)
+        if found is None or self._exact(found["base"]) is None:
+            return False
+        year = found["y"] or found["yd"]
+        if year is None:
+            return True
+        return _plausible(int(year), int(found["m"] or found["md"]), int(found["d"] or found["dd"]))
+
+
+def _plausible(year: int, month: int, day: int) -> bool:
+    """Whether this is a day on which a model may have been published."""
+    try:
+        return FIRST_YEAR <= date(year, month, day).year <= LAST_YEAR
+    except ValueError:
+        return False
+
+
+def _checked(configured: Iterable[str] | None) -> tuple[str, ...]:
+    """Return the configured names; a single string is a mistake, not its letters."""
+    if isinstance(configured, str):
+        raise ConfigurationError(f"models: given the text {configured!r}; allowed: a list of names")
+    names = tuple(configured or ())
+    for place, name in enumerate(names):
+        if not isinstance(name, str) or not 0 < len(name) <= LONGEST or not name.isprintable():
+            raise ConfigurationError(
+                f"models[{place}]: allowed: printable text of 1 to {LONGEST} characters"
+            )
+    return names

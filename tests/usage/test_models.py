@@ -1,0 +1,181 @@
+"""The closed set of model names: what is recorded of what a client wrote."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from zeroret.errors import ConfigurationError
+from zeroret.usage.models import (
+    LAST_YEAR,
+    LONGEST,
+    MOST_LEARNED,
+    MOST_REMEMBERED,
+    OTHER,
+    PROVIDERS,
+    ModelNames,
+    catalogue,
+)
+
+NAMES = ModelNames(["house-model", "Ours: large"])
+KNOWN = sorted(catalogue())
+TAIL = re.compile(
+    r"-latest|[-@]20[23][0-9][01][0-9][0-3][0-9]|-20[23][0-9]-[01][0-9]-[0-3][0-9]", re.ASCII
+)
+
+
+def composed(name: str) -> bool:
+    """Whether *name* is made of catalogue or configured names and the allowed forms only."""
+    name = name.removeprefix("ft:")
+    known = catalogue() | {"house-model", "Ours: large"}
+    parts = name.split("/")
+    for cut in range(min(3, len(parts))):
+        rest = "/".join(parts[cut:])
+        bases = {
+            rest,
+            *(rest[: tail.start()] for tail in TAIL.finditer(rest) if tail.end() == len(rest)),
+        }
+        if set(parts[:cut]) <= PROVIDERS and bases & known:
+            return True
+    return False
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["gpt-4o", "gpt-4o-2024-08-06", "gpt-4o-mini-2031-12-31", "claude-3-5-sonnet-20241022",
+     "claude-sonnet-4-5", "claude-opus-4-1@20250805", "claude-3-5-haiku-latest", "gemini-pro",
+     "us.anthropic.claude-sonnet-4-20250514-v1:0", "anthropic/claude-3.5-sonnet",
+     "openrouter/anthropic/claude-3.5-sonnet", "azure/gpt-4o", "models/gemini-2.5-flash",
+     "openai/gpt-4o-2024-08-06", "house-model", "house-model-20260101", "Ours: large"],
+)  # fmt: skip
+def test_known_names_are_kept(name: str) -> None:
+    """A known name is recorded as given, the second time as the first."""
+    names = ModelNames(["house-model", "Ours: large"])
+    assert names.known(name) == name
+    assert names.known(name) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["my name is Bob", "GPT-4o", "gpt-4o ", " gpt-4o", "gpt-4o\n", "gpt-4o-2024-13-01",
+     "gpt-4o-2024-02-30", "gpt-4o-19990101", f"gpt-4o-{LAST_YEAR + 1}0101", "gpt-4o-2024-0806",
+     "gpt-4o@latest", "gpt-4o-latest-latest", "gpt-4o-٢٠٢٤-٠٨-٠٦", "secret/gpt-4o", "/gpt-4o",
+     "openai//gpt-4o", "openai/azure/bedrock/gpt-4o", "gpt-4o/openai", "gpt-4o:secret",
+     "ft:secret:org::id", "ft:", "ft:secret", "x" * (LONGEST + 1), "other"],
+)  # fmt: skip
+def test_other_names_are_other(name: str) -> None:
+    """Whatever is not a known name in an allowed form is not repeated."""
+    assert NAMES.known(name) == OTHER
+
+
+@pytest.mark.parametrize("value", [None, "", 3, b"gpt-4o", ["gpt-4o"], {"model": "gpt-4o"}])
+def test_no_name_is_unknown(value: object) -> None:
+    """What is no text at all is unknown, which is not the same as other."""
+    assert NAMES.known(value) is None
+
+
+@pytest.mark.parametrize("base", ["gpt-4o", "gpt-4o-mini-2024-07-18", "openai/gpt-4o"])
+def test_fine_tunes_show_their_base(base: str) -> None:
+    """The organisation, the suffix and the id of a fine-tune are not recorded."""
+    assert NAMES.known(f"ft:{base}:acme:our-secret-plan:abc123") == f"ft:{base}"
+
+
+def test_every_catalogued_name_is_known() -> None:
+    """The catalogue is sorted, has no name twice and every name of it is kept."""
+    from importlib.resources import files
+
+    lines = files("zeroret.usage").joinpath("models.txt").read_text(encoding="ascii").splitlines()
+    assert lines == sorted(set(lines))
+    assert len(lines) > 1000
+    names = ModelNames()
+    for line in lines:
+        assert re.fullmatch(r"[A-Za-z0-9@~][A-Za-z0-9._:/@+~-]{0,127}", line, re.ASCII)
+        assert names.known(line) == line
+
+
+NEAR = st.builds(
+    "".join,
+    st.lists(
+        st.one_of(
+            st.sampled_from(KNOWN),
+            st.sampled_from(["house-model", "Ours: large", "/", "-", "@", ":", "ft:", "-latest"]),
+            st.sampled_from(sorted(PROVIDERS)).map(lambda provider: f"{provider}/"),
+            st.sampled_from(["-20240806", "@20240806", "-2024-08-06", "-20249999", "20240806"]),
+            st.text(max_size=3),
+        ),
+        max_size=5,
+    ),
+)
+
+
+@given(st.one_of(st.text(max_size=200), NEAR))
+@example("ft:ft:gpt-4o")
+@example("ft:gpt-4o/secret")
+def test_nothing_else_is_ever_repeated(name: str) -> None:
+    """For any text the answer is nothing, other, or made of known names and allowed forms."""
+    answer = NAMES.known(name)
+    assert answer is None or answer == OTHER or composed(answer)
+    assert (answer is None) == (name == "")
+    assert NAMES.known(name) == answer
+
+
+def test_unknown_names_are_not_remembered() -> None:
+    """No text a client chose stays behind in the memory of the set."""
+    names = ModelNames()
+    for number in range(100):
+        names.known(f"my secret {number}")
+        names.known(f"ft:gpt-4o:secret-{number}")
+        names.learn(f"my secret {number}")
+    assert not names._remembered
+    assert not names._learned
+
+
+def test_memory_is_bounded() -> None:
+    """However many forms of known names pass, only so many are remembered."""
+    names = ModelNames()
+    days = [f"20{year}{month:02}{day:02}" for year in range(20, 40) for month in range(1, 13)
+            for day in range(1, 28)]  # fmt: skip
+    assert len(days) > MOST_REMEMBERED
+    for day in days:
+        assert names.known(f"gpt-4o-{day}") == f"gpt-4o-{day}"
+        assert len(names._remembered) <= MOST_REMEMBERED
+
+
+def test_names_are_learned_within_bounds() -> None:
+    """A name an upstream vouched for is kept from then on, up to a number and never free text."""
+    names = ModelNames()
+    assert names.known("brand-new-1") == OTHER
+    assert names.learn("brand-new-1") == "brand-new-1"
+    assert names.known("brand-new-1") == "brand-new-1"
+    assert names.known("brand-new-1-latest") == "brand-new-1-latest"
+    assert names.learn("words with spaces") == OTHER
+    assert names.learn("x" * 129) == OTHER
+    assert names.learn(None) is None
+    for number in range(2 * MOST_LEARNED):
+        names.learn(f"brand-new-{number}")
+    assert names.known(f"brand-new-{MOST_LEARNED + 5}") == OTHER
+    assert len(names._learned) == MOST_LEARNED
+
+
+@pytest.mark.parametrize("configured", ["gpt-4o", [""], ["x" * 129], [3], ["a\nb"]])
+def test_wrong_configuration_is_refused(configured: object) -> None:
+    """A configured name that could not be recorded is an error when the set is made."""
+    with pytest.raises(ConfigurationError, match="models"):
+        ModelNames(configured)  # type: ignore[arg-type]  # the wrong types are the point
+
+
+def test_a_string_in_disguise_is_copied() -> None:
+    """A subclass of str cannot put other text into the answer."""
+
+    class Disguise(str):
+        __slots__ = ()
+
+        def __str__(self) -> str:
+            return "my secret"
+
+    answer = ModelNames().known(Disguise("gpt-4o-2024-08-07"))
+    assert answer == "gpt-4o-2024-08-07"
+    assert type(answer) is str
