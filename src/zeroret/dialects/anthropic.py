@@ -1,0 +1,282 @@
+"""Anthropic's messages.
+
+API reference: https://docs.anthropic.com/en/api/messages and .../messages-streaming. ``usage`` of
+``message_start`` names the input; its output is a placeholder. ``usage`` of ``message_delta`` is
+cumulative: it overwrites, key by key.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+from zeroret.dialects import sse
+from zeroret.dialects.answer import BodyReader, Count, Parts, StreamReader
+from zeroret.dialects.request import model_name
+from zeroret.dialects.usage import Report, Usage, as_count
+
+_KEYS: Final = (
+    "input_tokens",
+    "cache_read_input_tokens",
+    "cache_creation_input_tokens",
+    "output_tokens",
+)
+_TEXTS: Final = ("text", "thinking", "partial_json")
+_SILENT: Final = frozenset({"signature_delta", "citations_delta"})
+"""Deltas that deliver no tokens of their own."""
+
+
+class _Head(msgspec.Struct):
+    """What is read of an answer or event whose text is of no interest."""
+
+    type: Any = None
+    usage: Any = None
+    model: Any = None
+    message: Any = None
+    error: Any = None
+
+
+class _Body(msgspec.Struct):
+    type: Any = None
+    content: Any = None
+
+
+class _Event(_Head):
+    index: Any = 0
+    delta: Any = None
+    content_block: Any = None
+
+
+_head: Final = msgspec.json.Decoder(_Head)
+_body: Final = msgspec.json.Decoder(_Body)
+_event: Final = msgspec.json.Decoder(_Event)
+
+
+class Tally:
+    """The usage blocks of one message, overwritten key by key."""
+
+    __slots__ = ("_final", "_start", "malformed")
+
+    def __init__(self) -> None:
+        self._start: dict[str, int] = {}
+        self._final: dict[str, int] = {}
+        self.malformed = 0
+
+    def start(self, block: object) -> None:
+        """Take the usage of ``message_start``; its output is a placeholder and is left out."""
+        counts = self._counts(block)
+        counts.pop("output_tokens", None)
+        self._start = counts
+
+    def final(self, block: object) -> None:
+        """Take a cumulative usage; one that names the output makes all older ones moot."""
+        counts = self._counts(block)
+        if "output_tokens" in counts:
+            self._final = counts
+        else:
+            self._final.update(counts)
+
+    def usage(self) -> Usage:
+        """Return what is known now."""
+        counts = self._start | self._final
+        fresh = counts.get("input_tokens")
+        read = counts.get("cache_read_input_tokens")
+        write = counts.get("cache_creation_input_tokens")
+        return Usage(
+            input_tokens=None if fresh is None else fresh + (read or 0) + (write or 0),
+            output_tokens=counts.get("output_tokens"),
+            cache_read_input_tokens=read,
+            cache_write_input_tokens=write,
+            reasoning_output_tokens=counts.get("thinking_tokens"),
+        )
+
+    def _counts(self, block: object) -> dict[str, int]:
+        if not isinstance(block, dict):
+            return {}
+        report = Report(block)
+        counts = {key: value for key in _KEYS if (value := report.count(key)) is not None}
+        thinking = report.count(("output_tokens_details", "thinking_tokens"))
+        if thinking is not None:
+            counts["thinking_tokens"] = thinking
+        self.malformed += report.malformed
+        return counts
+
+
+def read_block(index: int, block: object, parts: Parts) -> bool:
+    """Add the text of one content *block* to *parts*; False if some of it is no text."""
+    if not isinstance(block, dict):
+        return False
+    kind = block.get("type")
+    out = parts.setdefault((index, 0), [])
+    if kind in {"text", "thinking"}:
+        text = block.get(kind)
+        if isinstance(text, str):
+            out.append(text)
+        return True
+    if isinstance(kind, str) and kind.endswith("tool_use"):
+        name = block.get("name")
+        if isinstance(name, str):
+            out.append(name)
+        if block.get("input"):
+            out.append(msgspec.json.encode(block["input"]).decode())
+        return True
+    # results of server tools are input, not output; anything else cannot be counted
+    return isinstance(kind, str) and kind.endswith("tool_result")
+
+
+class Body(BodyReader):
+    """Reads a message."""
+
+    __slots__ = ()
+
+    def _read(self, body: bytes, *, count: bool) -> None:
+        head = _head.decode(body)
+        self.model = model_name(head.model)
+        self.error = head.type == "error" or bool(head.error)
+        tally = Tally()
+        tally.final(head.usage)
+        self.usage = tally.usage()
+        self.malformed += tally.malformed
+        if not count or self._count is None or self.usage.output_tokens is not None:
+            return
+        content = _body.decode(body).content
+        if not isinstance(content, list):
+            return
+        parts: Parts = {}
+        for index, block in enumerate(content):
+            if not read_block(index, block, parts):
+                self.opaque = True
+        self._count(parts)
+
+
+class Stream(StreamReader):
+    """Reads a stream of message events."""
+
+    __slots__ = ("_started", "_tally")
+
+    MARKERS: ClassVar[tuple[bytes, ...]] = (b"message_stop", b"error")
+
+    def __init__(self, name: str, count: Count | None, *, hold: bool) -> None:
+        super().__init__(name, count, hold=hold)
+        self._tally = Tally()
+        self._started = False
+
+    def feed(self, chunk: bytes, /) -> bool:
+        """Take a chunk; True when it completes ``message_stop`` or an error event."""
+        pending = self._pending
+        pending.append(chunk)
+        if (
+            chunk[:13] == b"event: conten"
+            and chunk.find(b"\n", 40) == len(chunk) - 2
+            and len(pending) < self._most
+            and len(chunk) < 8192  # noqa: PLR2004 - a batch
+        ):
+            # one event about a content block, which is not the terminal one
+            return False
+        return self._look(chunk)
+
+    def _scan_terminal(self, text: bytes) -> None:
+        for marker in self.MARKERS:
+            for block in sse.blocks_with(text, marker):
+                kind, data = sse.event(block)
+                if kind not in {b"", b"message_stop", b"error"}:
+                    continue
+                head = self._decode(data)
+                said = head.type if head is not None else None
+                if said == "message_stop" or (head is None and kind == b"message_stop"):
+                    self.terminal = True
+                elif said == "error" or kind == b"error":
+                    self.terminal = self.error = True
+
+    def _scan_usage(self, text: bytes) -> None:
+        if not self._started:
+            for block in sse.blocks_with(text, b'"message_start"')[:1]:
+                self._take_head(self._decode(sse.event(block)[1]))
+        found: list[object] = []
+        end = len(text)
+        while (at := text.rfind(b'"message_delta"', 0, end)) >= 0:
+            start = text.rfind(b"\n\n", 0, at)
+            start = 0 if start < 0 else start + 2
+            stop = text.find(b"\n\n", at)
+            head = self._decode(sse.event(text[start : stop if stop >= 0 else len(text)])[1])
+            end = start
+            if head is None or head.type != "message_delta":
+                continue
+            found.append(head.usage)
+            usage = head.usage
+            if isinstance(usage, dict) and as_count(usage.get("output_tokens")) is not None:
+                break
+        for report in reversed(found):
+            self._tally.final(report)
+        self._settle()
+
+    def _scan_errors(self, text: bytes) -> None:
+        for block in sse.blocks_with(text, b"error"):
+            head = self._decode(sse.event(block)[1])
+            if head is not None and head.type == "error":
+                self.error = True
+
+    def _decode(self, data: bytes) -> _Head | None:
+        try:
+            return _head.decode(data)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError):
+            return None
+
+    def _take_head(self, head: _Head | None) -> None:
+        """Take usage, model and error out of one event."""
+        if head is None:
+            return
+        if head.type == "message_delta":
+            self._tally.final(head.usage)
+        elif head.type == "message_start" and isinstance(head.message, dict):
+            self._started = True
+            self._tally.start(head.message.get("usage"))
+            if self.model is None:
+                self.model = model_name(head.message.get("model"))
+        elif head.type == "error":
+            self.error = True
+
+    def _settle(self) -> None:
+        self.usage = self._tally.usage()
+        self.malformed += self._tally.malformed
+        self._tally.malformed = 0
+
+    def _read_event(self, kind: bytes, data: bytes, parts: Parts) -> bool:
+        try:
+            event = _event.decode(data)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError):
+            try:
+                data.decode()
+            except UnicodeDecodeError:
+                # an event stream is decoded with replacement (WHATWG): so the client sees it
+                return self._read_event(kind, data.decode(errors="replace").encode(), parts)
+            return False
+        said = event.type
+        if said == "content_block_delta":
+            self._read_delta(event, parts)
+        elif said == "content_block_start":
+            index = event.index if type(event.index) is int else 0
+            if not read_block(index, event.content_block, parts):
+                self.opaque = True
+        elif said in {"message_start", "message_delta", "error"}:
+            self._take_head(event)
+            self._settle()
+        return True
+
+    def _read_delta(self, event: _Event, parts: Parts) -> None:
+        delta = event.delta
+        if not isinstance(delta, dict):
+            self.opaque = True
+            return
+        for key in _TEXTS:
+            text = delta.get(key)
+            if type(text) is str:
+                index = event.index if type(event.index) is int else 0
+                place = parts.get((index, 0))
+                if place is None:
+                    place = parts[index, 0] = []
+                place.append(text)
+                return
+        if delta.get("type") not in _SILENT:
+            self.opaque = True

@@ -1,0 +1,130 @@
+"""Server-sent events, read exactly and incrementally at the speed of C.
+
+WHATWG HTML, section 9.2: lines end in CR, LF or CRLF; a BOM may lead; comments and unknown fields
+are skipped; several ``data`` lines join with a newline; a blank line ends the event.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+EVENT_LIMIT: Final = 2**20
+"""The most bytes of one event; a longer one is dropped and counted."""
+
+_BOM: Final = b"\xef\xbb\xbf"
+_SLACK: Final = 2  # newlines that may stand around an unfinished event
+
+
+class EventBuffer:
+    """Cuts a byte stream into whole events, whatever the chunks.
+
+    `feed` returns the events that became whole as one run of bytes with LF line ends, each event
+    closed by a blank line; `finish` returns the unfinished rest. `dropped` counts the events that
+    were longer than `EVENT_LIMIT`.
+    """
+
+    __slots__ = ("_after_cr", "_seen", "_skipping", "_started", "_text", "dropped")
+
+    def __init__(self) -> None:
+        self._text = bytearray()
+        self._seen = 0
+        self._after_cr = False
+        self._started = False
+        self._skipping = False
+        self.dropped = 0
+
+    @property
+    def held(self) -> int:
+        """Bytes of the unfinished event."""
+        return len(self._text)
+
+    def holds(self, needle: bytes) -> bool:
+        """Whether the unfinished event contains *needle*."""
+        return needle in self._text
+
+    def feed(self, data: bytes) -> bytes:
+        """Take *data* and return the events it completed."""
+        if not data:
+            return b""
+        if self._after_cr:
+            # the CR before the cut already ended the line: its LF belongs to it
+            self._after_cr = False
+            if data[0] == 10:  # noqa: PLR2004 - LF
+                data = data[1:]
+        if b"\r" in data:
+            self._after_cr = data.endswith(b"\r")
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        text = self._text
+        text += data
+        if not self._started:
+            if len(text) < len(_BOM) and _BOM.startswith(text):
+                return b""
+            self._started = True
+            if text.startswith(_BOM):
+                del text[: len(_BOM)]
+        return self._cut()
+
+    def finish(self) -> bytes:
+        """Return the unfinished event and forget it."""
+        rest = b"" if self._skipping else bytes(self._text)
+        self._text = bytearray()
+        self._seen = 0
+        return rest
+
+    def _cut(self) -> bytes:
+        text = self._text
+        if self._skipping:
+            end = text.find(b"\n\n")
+            if end < 0:
+                del text[: -1 if text.endswith(b"\n") else len(text)]
+                return b""
+            self._skipping = False
+            self._seen = 0
+            del text[: end + 2]
+        end = text.rfind(b"\n\n", max(0, self._seen - 1))
+        whole = b""
+        if end >= 0:
+            whole = bytes(text[: end + 2])
+            del text[: end + 2]
+            if len(whole) > EVENT_LIMIT:
+                whole = self._without_long(whole)
+        if len(text) > EVENT_LIMIT + _SLACK:
+            self.dropped += 1
+            self._skipping = True
+            del text[: -1 if text.endswith(b"\n") else len(text)]
+        self._seen = len(text)
+        return whole
+
+    def _without_long(self, whole: bytes) -> bytes:
+        blocks = whole[:-2].split(b"\n\n")
+        kept = [block for block in blocks if len(block.lstrip(b"\n")) <= EVENT_LIMIT]
+        self.dropped += len(blocks) - len(kept)
+        return b"".join([block + b"\n\n" for block in kept])
+
+
+def event(block: bytes) -> tuple[bytes, bytes]:
+    """Return (type, data) of one event *block* with LF line ends; no data means: no event."""
+    if block.startswith(b"data: ") and b"\n" not in block:
+        return b"", block[6:]
+    kind = b""
+    data: list[bytes] = []
+    for line in block.split(b"\n"):
+        field, _, value = line.partition(b":")
+        if field == b"data":
+            data.append(value[1:] if value.startswith(b" ") else value)
+        elif field == b"event":
+            kind = value[1:] if value.startswith(b" ") else value
+    return kind, b"\n".join(data)
+
+
+def blocks_with(text: bytes, needle: bytes) -> list[bytes]:
+    """Return the event blocks of *text* (as `EventBuffer.feed` gives it) that contain *needle*."""
+    found: list[bytes] = []
+    at = text.find(needle)
+    while at >= 0:
+        start = text.rfind(b"\n\n", 0, at)
+        end = text.find(b"\n\n", at)
+        end = len(text) if end < 0 else end
+        found.append(text[0 if start < 0 else start + 2 : end])
+        at = text.find(needle, end)
+    return found
