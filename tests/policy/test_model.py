@@ -116,6 +116,23 @@ def test_contradictions_are_refused(tmp_path: Path, clause: str, says: str) -> N
         load(tmp_path, f"{SMALL}{clause}\n")
 
 
+@pytest.mark.parametrize("name", BUILTIN)
+def test_json_round_trips(name: str) -> None:
+    """A policy written as JSON reads back as the same policy with the same digest."""
+    policy = Policy.load(name)
+    again = Policy.model_validate_json(policy.model_dump_json())
+    assert again == policy
+    assert again.stamp == policy.stamp
+
+
+def test_the_schema_is_closed() -> None:
+    """The JSON schema of a policy, for editors, allows no unknown key anywhere."""
+    schema = Policy.model_json_schema()
+    tables = [schema, *schema["$defs"].values()]
+    assert len(tables) == 15
+    assert all(table["additionalProperties"] is False for table in tables)
+
+
 def test_apart_spells_out_groups() -> None:
     """A collection beside the usage rows names its columns as a row does."""
     totals = {part.name: part for part in Policy.load("crofai").apart}["hourly-totals"]

@@ -96,6 +96,13 @@ def test_every_catalogued_name_is_known() -> None:
         assert names.known(line) == line
 
 
+def test_names_are_the_configured_and_catalogued() -> None:
+    """The closed set can be asked for as a whole; what was learned later is not in it."""
+    names = ModelNames(["house-model"])
+    names.learn("brand-new-1")
+    assert names.names == catalogue() | {"house-model"}
+
+
 NEAR = st.builds(
     "".join,
     st.lists(

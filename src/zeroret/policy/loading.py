@@ -18,13 +18,13 @@ MOST: Final = 2**20
 """The most bytes a policy file may have: one that is longer is something else."""
 
 
-def read(source: str | Path) -> tuple[str, dict[str, Any]]:
+def read(source: str | os.PathLike[str]) -> tuple[str, dict[str, Any]]:
     """Return a label of the place and the TOML document there.
 
-    A `Path`, and a string that ends in ``.toml`` or holds a path separator, is a file; any other
-    string is the name of a built-in. Raises `ConfigurationError`.
+    A path object, and a string that ends in ``.toml`` or holds a path separator, is a file; any
+    other string is the name of a built-in. Raises `ConfigurationError`.
     """
-    if isinstance(source, Path) or (isinstance(source, str) and _is_path(source)):
+    if isinstance(source, os.PathLike) or (isinstance(source, str) and _is_path(source)):
         path = Path(source)
         return f"policy file {path}", _parsed(_bytes(path), f"policy file {path}")
     if isinstance(source, str) and source in BUILTIN:

@@ -33,7 +33,7 @@ from zeroret.policy.loading import read
 from zeroret.policy.terms import ALWAYS, expanded
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import os
 
 DIGEST_LENGTH: Final = 12
 """Hexadecimal digits of a policy's digest."""
@@ -63,7 +63,7 @@ class Policy(Clause):
     sharing: Sharing = Sharing()
 
     @classmethod
-    def load(cls, source: str | Path | Policy) -> Policy:
+    def load(cls, source: str | os.PathLike[str] | Policy) -> Policy:
         """Return the built-in policy of that name, the policy in that ``.toml`` file, or *source*.
 
         Raises `ConfigurationError`, which names the place, what was given and what is allowed.

@@ -78,6 +78,11 @@ class ModelNames:
         """Read the catalogue now, so that no exchange waits for it."""
         self._names = {name: name for name in (*catalogue(), *self._configured)}
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The catalogued and configured names, without those learned or derived."""
+        return catalogue().union(self._configured)
+
     def known(self, name: object) -> str | None:
         """Return *name* as it may be recorded: itself if known, else ``other``.
 
