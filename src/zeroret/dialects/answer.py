@@ -14,6 +14,9 @@ import msgspec
 from zeroret.dialects import sse
 from zeroret.dialects.usage import Usage
 
+FAULTS: Final = (msgspec.DecodeError, RecursionError, ValueError)
+"""What decoding raises on the bytes of the world; broken UTF-8 and endless digits are ValueErrors."""
+
 Parts: TypeAlias = dict[tuple[int, int], list[str]]
 """Text by place: (choice or block, kind of text), each in the order of delivery."""
 
@@ -41,6 +44,7 @@ class Reader(Protocol):
     model: str | None
     error: bool
     opaque: bool
+    recognised: bool
     malformed: int
 
     @property
@@ -61,10 +65,21 @@ class Answer:
     """What a response said: usage, model, whether it was an error.
 
     *opaque* is True when something was delivered that is not text, so that a count of the text is
-    no count of the whole. *malformed* is how many parts could not be read.
+    no count of the whole. *recognised* is True once something was read that only this dialect
+    sends, so that no text means: none was delivered. *malformed* is how many parts could not be
+    read.
     """
 
-    __slots__ = ("_count", "_name", "error", "malformed", "model", "opaque", "usage")
+    __slots__ = (
+        "_count",
+        "_name",
+        "error",
+        "malformed",
+        "model",
+        "opaque",
+        "recognised",
+        "usage",
+    )
 
     def __init__(self, name: str, count: Count | None) -> None:
         self._name = name
@@ -73,6 +88,7 @@ class Answer:
         self.model: str | None = None
         self.error = False
         self.opaque = False
+        self.recognised = False
         self.malformed = 0
 
 
@@ -107,7 +123,7 @@ class BodyReader(Answer):
             body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
             try:
                 self._read(body, count=count)
-            except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError):
+            except FAULTS:
                 self.malformed += 1
         elif self._size > BODY_LIMIT:
             self.malformed += 1
@@ -138,6 +154,7 @@ class StreamReader(Answer):
         "_most",
         "_pending",
         "_tail",
+        "broken",
         "terminal",
     )
 
@@ -147,6 +164,7 @@ class StreamReader(Answer):
     def __init__(self, name: str, count: Count | None, *, hold: bool) -> None:
         super().__init__(name, count)
         self.terminal = False
+        self.broken = False
         self._pending: list[bytes] = []
         self._most = _HOLD_CHUNKS if hold or count is None else _COUNT_CHUNKS
         self._counting = count is not None and not hold
@@ -168,6 +186,9 @@ class StreamReader(Answer):
 
     def finish(self, *, complete: bool, count: bool) -> None:
         """Read what is left; a last event without its blank line is read if it is whole."""
+        if self.broken:
+            self.drop()
+            raise ValueError("an earlier chunk could not be read")
         self._drain()
         rest = self._buffer.finish().strip(_LF)
         if rest:
@@ -175,7 +196,7 @@ class StreamReader(Answer):
             self._take(rest + b"\n\n")
             if not complete:
                 self.malformed = faults  # a cut event is the cut's fault
-        if count and not self._counting and self._count is not None:
+        if count and not self.usage.whole and not self._counting and self._count is not None:
             self._count_kept()
         elif not (self.terminal and self.usage.whole):
             for text in self._kept:
@@ -192,6 +213,18 @@ class StreamReader(Answer):
         self._tail = b""
 
     def _look(self, chunk: bytes) -> bool:
+        """Look into *chunk*; at the first fault of ours everything is let go, and nothing raised."""
+        try:
+            return self._look_closely(chunk)
+        except Exception:  # noqa: BLE001 - a fault of ours must not reach the reply
+            self.broken = True
+            self.drop()
+            return False
+
+    def _look_closely(self, chunk: bytes) -> bool:
+        if self.broken:
+            self._pending.clear()
+            return False
         if self.terminal:
             self._relieve()
             return False

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from zeroret.dialects import sse
-from zeroret.dialects.answer import BodyReader, Count, Parts, StreamReader
+from zeroret.dialects.answer import FAULTS, BodyReader, Count, Parts, StreamReader
 from zeroret.dialects.request import model_name
 from zeroret.dialects.usage import Report, Usage, as_count
 
@@ -138,11 +138,12 @@ class Body(BodyReader):
         tally.final(head.usage)
         self.usage = tally.usage()
         self.malformed += tally.malformed
-        if not count or self._count is None or self.usage.output_tokens is not None:
+        if not count or self._count is None or self.usage.whole:
             return
         content = _body.decode(body).content
         if not isinstance(content, list):
             return
+        self.recognised = True
         parts: Parts = {}
         for index, block in enumerate(content):
             if not read_block(index, block, parts):
@@ -220,7 +221,7 @@ class Stream(StreamReader):
     def _decode(self, data: bytes) -> _Head | None:
         try:
             return _head.decode(data)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError):
+        except FAULTS:
             return None
 
     def _take_head(self, head: _Head | None) -> None:
@@ -245,7 +246,7 @@ class Stream(StreamReader):
     def _read_event(self, kind: bytes, data: bytes, parts: Parts) -> bool:
         try:
             event = _event.decode(data)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError):
+        except FAULTS:
             try:
                 data.decode()
             except UnicodeDecodeError:
@@ -262,6 +263,9 @@ class Stream(StreamReader):
         elif said in {"message_start", "message_delta", "error"}:
             self._take_head(event)
             self._settle()
+        else:
+            return True
+        self.recognised = True
         return True
 
     def _read_delta(self, event: _Event, parts: Parts) -> None:

@@ -76,7 +76,7 @@ class Inflate:
             if self._zlib.eof:
                 rest = self._zlib.unused_data
                 if rest:
-                    # gzip files may hold several members (RFC 1952, 2.2); deflate only trailing junk
+                    # gzip may hold several members (RFC 1952, 2.2); after deflate comes only junk
                     rest = rest if self._coding == "gzip" else b""
                     self._zlib = zlib.decompressobj(31)
             out.append(piece)

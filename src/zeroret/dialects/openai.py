@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from zeroret.dialects import sse
-from zeroret.dialects.answer import BodyReader, Parts, StreamReader
+from zeroret.dialects.answer import FAULTS, BodyReader, Parts, StreamReader
 from zeroret.dialects.request import model_name
 from zeroret.dialects.usage import COUNTS, Report, Usage
 
@@ -55,8 +55,13 @@ class _Whole(_Head):
     choices: list[_Choice] | None = None
 
 
+class _Embeddings(msgspec.Struct):
+    data: msgspec.Raw | None = None
+
+
 _head: Final = msgspec.json.Decoder(_Head)
 _whole: Final = msgspec.json.Decoder(_Whole)
+_embeddings: Final = msgspec.json.Decoder(_Embeddings)
 
 
 def read_usage(block: object, name: str) -> Usage | None:
@@ -129,7 +134,10 @@ def _flat(content: object, out: list[str], depth: int = 0) -> bool:
     if depth > _DEPTH:
         return False
     if isinstance(content, list):
-        return all([_flat(part, out, depth + 1) for part in content])
+        plain = True
+        for part in content:
+            plain &= _flat(part, out, depth + 1)
+        return plain
     if isinstance(content, dict):
         for key in ("text", "thinking", "refusal"):
             if key in content:
@@ -214,13 +222,17 @@ class Body(BodyReader):
         if usage is not None:
             self.usage = usage
             self.malformed += usage.malformed
-        elif self._name == "openai.embeddings" and not self.error:
-            self.usage.output_tokens = 0
-        if not count or self._count is None or self.usage.output_tokens is not None:
+        if not count or self.usage.whole:
+            return
+        if self._name == "openai.embeddings":
+            if _embeddings.decode(body).data is not None:
+                self.recognised = True
+                self.usage.output_tokens = 0
             return
         choices = _whole.decode(body).choices
-        if choices is None:
+        if choices is None or self._count is None:
             return
+        self.recognised = True
         parts: Parts = {}
         self.opaque = not read_choices(choices, parts)
         self._count(parts)
@@ -278,7 +290,7 @@ class Stream(StreamReader):
         data = sse.event(block)[1]
         try:
             head = _head.decode(data)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError):
+        except FAULTS:
             return None
         if self.model is None:
             self.model = model_name(head.model)
@@ -290,10 +302,10 @@ class Stream(StreamReader):
         for block in sse.blocks_with(text, b'"error"'):
             self._read_head(block)
 
-    def _read_event(self, kind: bytes, data: bytes, parts: Parts) -> bool:
+    def _read_event(self, kind: bytes, data: bytes, parts: Parts) -> bool:  # noqa: ARG002 - the types of these events say nothing
         try:
             event = _whole.decode(data)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError):
+        except FAULTS:
             return self._read_odd(data, parts)
         if event.usage is not None or event.x_groq is not None:
             usage = _usage_of(event, self._name)
@@ -303,8 +315,10 @@ class Stream(StreamReader):
             self.model = model_name(event.model)
         if event.error:
             self.error = True
-        if event.choices and not read_choices(event.choices, parts):
-            self.opaque = True
+        if event.choices is not None:
+            self.recognised = True
+            if not read_choices(event.choices, parts):
+                self.opaque = True
         return True
 
     def _read_odd(self, data: bytes, parts: Parts) -> bool:

@@ -1,0 +1,362 @@
+"""The meter of one exchange: what the readers found, and local counts for what nobody reported."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from zeroret.dialects.answer import StreamReader
+from zeroret.dialects.encoding import Inflate, coding
+from zeroret.dialects.request import RequestHead, model_name, parse, read_request
+from zeroret.dialects.usage import Usage, as_count
+from zeroret.usage.counting import DeliveredText, count_prompt, prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from zeroret.dialects import Dialect
+    from zeroret.dialects.answer import Reader
+    from zeroret.tokens import TokenCounter
+    from zeroret.usage.record import UsageSource
+
+REQUEST_LIMIT: Final = 64 * 2**20
+"""The most bytes of a request body that are referenced."""
+
+_CLIENT_ERROR: Final = 400
+_STRENGTH: Final[dict[str, int]] = {"reported": 0, "counted": 1, "estimated": 2}
+
+
+class Metered(msgspec.Struct, frozen=True, kw_only=True):
+    """What one exchange used. Models are as sent: the caller maps them to closed sets.
+
+    *usage_source* is the weakest of the sources of those of *input_tokens* and *output_tokens*
+    that are known, ``unknown`` if neither is. *images* are those of a prompt that was counted
+    locally. *malformed* is how many parts of request and response could not be read.
+    """
+
+    dialect: str | None = None
+    provider: str | None = None
+    request_model: str | None = None
+    response_model: str | None = None
+    stream: bool | None = None
+    error: bool = False
+    usage_source: UsageSource = "unknown"
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_write_input_tokens: int | None = None
+    reasoning_output_tokens: int | None = None
+    audio_input_tokens: int | None = None
+    audio_output_tokens: int | None = None
+    images: int | None = None
+    malformed: int = 0
+
+
+def _ignore(_: bytes, /) -> bool:
+    """Take nothing."""
+    return False
+
+
+class Meter:
+    """Meters one exchange; bytes in, one `Metered` out.
+
+    Calls come in the order of the wire: `request_start`, `request_chunk`, `request_end`,
+    `response_start`, `response_chunk`, `finish`. None of them raises. Only references to chunks
+    are held, and none after `finish`.
+
+    The source of each side, strongest first: the handler's own `report`, the usage the response
+    carries, a local count of what was delivered (of the prompt, for the input). Nothing is counted
+    for a response of status 400 or more, or one this dialect does not send.
+    """
+
+    __slots__ = (
+        "_body",
+        "_chunks",
+        "_coding",
+        "_counter",
+        "_delivered",
+        "_dialect",
+        "_feed",
+        "_head",
+        "_inflate",
+        "_malformed",
+        "_metered",
+        "_reader",
+        "_said",
+        "_said_model",
+        "_size",
+        "_status",
+        "response_chunk",
+        "stream",
+    )
+
+    response_chunk: Callable[[bytes], bool]
+
+    def __init__(self, dialect: Dialect | None, counter: TokenCounter) -> None:
+        self._dialect = dialect
+        self._counter = counter
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._coding = ""
+        self._body = b""
+        self._head: RequestHead | None = None
+        self._status: int | None = None
+        self._reader: Reader | None = None
+        self._inflate: Inflate | None = None
+        self._feed: Callable[[bytes], bool] = _ignore
+        self._delivered: DeliveredText | None = None
+        self._malformed = 0
+        self._said: Usage | None = None
+        self._said_model: str | None = None
+        self._metered: Metered | None = None
+        self.stream: bool | None = None
+        """Whether the response is a stream; before it starts, whether one was asked for."""
+        # the one call per event goes straight to the reader
+        self.response_chunk = _ignore
+        """``response_chunk(chunk) -> bool``: take a piece of the body; True when it completes the
+        dialect's terminal event."""
+
+    @property
+    def request_model(self) -> str | None:
+        """The model the request names, as sent; known after `request_end`."""
+        return None if self._head is None else self._head.model
+
+    @property
+    def held(self) -> int:
+        """Bytes of content referenced now."""
+        held = sum(map(len, self._chunks)) + len(self._body)
+        return held if self._reader is None else held + self._reader.held
+
+    @property
+    def failed(self) -> bool:
+        """Whether the response said that it is an error. Asking ends the reading, as complete."""
+        return self.finish(complete=True).error
+
+    def request_start(self, content_type: str | bytes, content_encoding: str | bytes) -> None:  # noqa: ARG002 - every dialect's request is JSON, whatever its type says
+        """Take the two request headers that say how to read the body."""
+        self._coding = coding(content_encoding)
+
+    def request_chunk(self, chunk: bytes) -> None:
+        """Reference a piece of the request body."""
+        if self._dialect is None or self._metered is not None:
+            return
+        try:
+            self._size += len(chunk)
+            if self._size <= REQUEST_LIMIT:
+                self._chunks.append(chunk)
+            else:
+                self._chunks.clear()
+        except Exception:  # noqa: BLE001 - a fault of ours must not reach the reply
+            self._give_up()
+
+    def request_end(self) -> None:
+        """Read the head of the request; what may be counted is made ready in the background."""
+        if self._dialect is None or self._head is not None or self._metered is not None:
+            return
+        try:
+            self._read_request()
+        except Exception:  # noqa: BLE001 - as above
+            self._give_up()
+
+    def response_start(
+        self, status: int, content_type: str | bytes, content_encoding: str | bytes
+    ) -> None:
+        """Choose the reader of the response by its status and two of its headers."""
+        dialect = self._dialect
+        if dialect is None or self._metered is not None:
+            return
+        try:
+            self._status = status
+            kind = content_type if isinstance(content_type, bytes) else content_type.encode()
+            self._choose(dialect, kind.lower(), coding(content_encoding))
+        except Exception:  # noqa: BLE001 - as above
+            self._give_up()
+
+    def report(
+        self,
+        *,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        model: str | None = None,
+    ) -> None:
+        """Take the handler's own word, which wins; what is no count is left out."""
+        said = self._said or Usage()
+        for name, value in (("input_tokens", input_tokens), ("output_tokens", output_tokens)):
+            count = as_count(value)
+            if count is not None:
+                setattr(said, name, count)
+            elif value is not None:
+                self._malformed += 1
+        self._said = said
+        self._said_model = model_name(model) or self._said_model
+
+    def peek(self) -> Metered:
+        """Return what is known so far, without reading anything more."""
+        if self._metered is not None:
+            return self._metered
+        return self._result(self._reported(), [], None)
+
+    def finish(self, *, complete: bool) -> Metered:
+        """Read what is left, count what nobody reported, let go of all content.
+
+        *complete* says whether the body arrived whole. Later calls return the same.
+        """
+        if self._metered is None:
+            try:
+                self.request_end()
+                metered = self._finish(complete=complete)
+            except Exception:  # noqa: BLE001 - as above
+                self._give_up()
+                metered = self._result(Usage(), [], None)
+            self._metered = metered
+            self._drop()
+        return self._metered
+
+    def _read_request(self) -> None:
+        body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._chunks = []
+        if self._coding and body:
+            inflate = Inflate(self._coding)
+            body = inflate.feed(body)
+            if not inflate.readable:
+                body = b""
+                self._malformed += 1
+        self._body = body
+        head = self._head = read_request(body) if body else RequestHead()
+        self._malformed += head.malformed
+        self.stream = head.stream
+        if head.stream and not head.include_usage and not self._reports:
+            prepare(self._counter, head.model)
+
+    @property
+    def _reports(self) -> bool:
+        return self._dialect is not None and self._dialect.reports
+
+    def _choose(self, dialect: Dialect, kind: bytes, name: str) -> None:
+        head = self._head or RequestHead()
+        counts = self._status is not None and self._status < _CLIENT_ERROR
+        if counts:
+            self._delivered = DeliveredText(self._counter)
+        count = self._count if counts else None
+        streamed = kind.startswith(b"text/event-stream")
+        if streamed or (head.stream and b"json" not in kind and counts):
+            hold = head.include_usage or dialect.reports or not self._ready()
+            self._reader = dialect.stream(count, hold=hold)
+        else:
+            self._reader = dialect.body(count)
+        self.stream = streamed or head.stream
+        if name:
+            self._inflate = Inflate(name)
+            self._feed = self._feed_encoded
+        elif isinstance(self._reader, StreamReader):
+            # one call per event, straight to the reader, which guards itself
+            self.response_chunk = self._reader.feed
+            return
+        else:
+            self._feed = self._reader.feed
+        self.response_chunk = self._feed_guarded
+
+    def _ready(self) -> bool:
+        return prepare(self._counter, self._model())
+
+    def _model(self) -> str | None:
+        named = None if self._reader is None else self._reader.model
+        return self._said_model or self.request_model or named
+
+    def _count(self, parts: dict[tuple[int, int], list[str]]) -> None:
+        if self._delivered is not None:
+            self._delivered.count(parts, self._model())
+
+    def _feed_guarded(self, chunk: bytes) -> bool:
+        try:
+            return self._feed(chunk)
+        except Exception:  # noqa: BLE001 - as above
+            self._give_up()
+            return False
+
+    def _feed_encoded(self, chunk: bytes, /) -> bool:
+        inflate, reader = self._inflate, self._reader
+        if inflate is None or reader is None:
+            return False
+        plain = inflate.feed(chunk)
+        if not inflate.readable:
+            self._give_up()
+            return False
+        return reader.feed(plain) if plain else False
+
+    def _finish(self, *, complete: bool) -> Metered:
+        said = self._said or Usage()
+        reader, delivered = self._reader, self._delivered
+        sources: list[str] = []
+        images: int | None = None
+        if reader is not None:
+            unsaid = not said.whole
+            reader.finish(complete=complete, count=unsaid and delivered is not None)
+        usage = self._reported()
+        sources += ["reported"] * (usage.input_tokens is not None)
+        sources += ["reported"] * (usage.output_tokens is not None)
+        if reader is None or delivered is None:
+            return self._result(usage, sources, images)
+        if usage.output_tokens is None and reader.recognised:
+            usage.output_tokens, exact = delivered.total()
+            sources.append("counted" if exact and not reader.opaque else "estimated")
+        if usage.input_tokens is None and (reader.recognised or not complete):
+            data: Any = parse(self._body)
+            if data is not None and self._dialect is not None:
+                prompt = count_prompt(self._dialect.prompt, data, self._counter, self._model())
+                images = prompt.images
+                usage.input_tokens = prompt.tokens
+                if prompt.tokens is not None:
+                    sources.append("counted" if prompt.exact else "estimated")
+        return self._result(usage, sources, images)
+
+    def _reported(self) -> Usage:
+        """Return the reported usage, the handler's word above the response's."""
+        usage = Usage() if self._reader is None else msgspec.structs.replace(self._reader.usage)
+        said = self._said
+        if said is not None:
+            if said.input_tokens is not None:
+                usage.input_tokens = said.input_tokens
+            if said.output_tokens is not None:
+                usage.output_tokens = said.output_tokens
+        return usage
+
+    def _result(self, usage: Usage, sources: list[str], images: int | None) -> Metered:
+        reader = self._reader
+        known = usage.input_tokens is not None or usage.output_tokens is not None
+        if known and not sources:
+            sources = ["reported"]
+        source: Any = max(sources, key=_STRENGTH.__getitem__) if sources else "unknown"
+        return Metered(
+            dialect=None if self._dialect is None else self._dialect.name,
+            request_model=self.request_model,
+            response_model=self._said_model or (None if reader is None else reader.model),
+            stream=self.stream,
+            error=reader is not None and reader.error,
+            usage_source=source,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cache_read_input_tokens=usage.cache_read_input_tokens,
+            cache_write_input_tokens=usage.cache_write_input_tokens,
+            reasoning_output_tokens=usage.reasoning_output_tokens,
+            audio_input_tokens=usage.audio_input_tokens,
+            audio_output_tokens=usage.audio_output_tokens,
+            images=images,
+            malformed=self._malformed + (0 if reader is None else reader.malformed),
+        )
+
+    def _give_up(self) -> None:
+        """Stop reading this exchange: what was not reported by the handler is unknown."""
+        self._malformed += 1
+        self._drop()
+        self._reader = None
+
+    def _drop(self) -> None:
+        self._chunks = []
+        self._body = b""
+        self.response_chunk = _ignore
+        self._feed = _ignore
+        self._delivered = None
+        if self._reader is not None:
+            self._reader.drop()
