@@ -7,12 +7,16 @@ never the caller: the result is then `WITHHELD` alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from zeroret.content import matching
-from zeroret.content.flight import CURRENT, Flight
+from zeroret.content.flight import CURRENT
 from zeroret.content.live import LIVE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from zeroret.content.flight import Flight
 
 WITHHELD: Final = "[withheld]"
 """What a text becomes when redaction itself fails."""
