@@ -1,0 +1,1 @@
+"""One file per third-party library; each is loaded when that library is."""

@@ -1,0 +1,221 @@
+"""The ASGI shell: pure middleware around any ASGI 3 application, under asyncio and trio alike."""
+
+from __future__ import annotations
+
+from functools import partial
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any, Final
+
+from zeroret.content.flight import CURRENT, LAST
+from zeroret.exchange import Exchange
+from zeroret.integrations.routing import asgi_route
+from zeroret.runtime import shared
+
+if TYPE_CHECKING:
+    from contextvars import Token
+
+    from zeroret.content.flight import Flight
+    from zeroret.runtime import ZeroRetention
+    from zeroret.types import ASGIApp, Message, Receive, Scope, Send
+
+SCOPE_KEY: Final = "zeroret.exchange"
+"""Where the scope tells that it is wrapped already."""
+
+_WHOLE_BODY: Final = frozenset({"http.response.pathsend", "http.response.zerocopysend"})
+_NORMAL_CLOSE: Final = frozenset({None, 1000, 1001, 1005})  # RFC 6455, 7.4.1
+_SWITCHING_PROTOCOLS: Final = 101
+_FORBIDDEN: Final = 403
+
+class ZeroRetentionMiddleware:
+    """ASGI middleware that enforces zero retention and meters every exchange.
+
+    Takes the options of `zeroret.ZeroRetention`, or a ready *runtime*. Equal options share one
+    runtime, however often a framework builds the middleware. The reply passes unchanged and
+    unbuffered; an application that is wrapped twice is handled once.
+
+    Spec: https://asgi.readthedocs.io/en/latest/specs/www.html
+    """
+
+    def __init__(self, app: ASGIApp, *, runtime: ZeroRetention | None = None, **options: Any) -> None:
+        self.app = app
+        self.runtime = shared(runtime, options)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection of the wrapped application."""
+        kind = scope["type"]
+        if kind == "lifespan":
+            await _Lifespan(self.runtime, receive, send).run(self.app, scope)
+            return
+        if kind not in ("http", "websocket") or SCOPE_KEY in scope:
+            await self.app(scope, receive, send)
+            return
+        await ASGIResponder(self.runtime, scope, receive, send).run(self.app)
+
+
+class ASGIResponder:
+    """One exchange over ASGI: stands in both directions of the wire and passes everything on."""
+
+    __slots__ = ("_exchange", "_left", "_receive", "_runtime", "_scope", "_send")
+
+    def __init__(self, runtime: ZeroRetention, scope: Scope, receive: Receive, send: Send) -> None:
+        self._runtime = runtime
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._left: int | None = None
+        """Bytes that the declared Content-Length still promises; None if it promises nothing."""
+        self._exchange = Exchange(runtime, scope.get("method", "GET"), scope["path"])
+
+    async def run(self, app: ASGIApp) -> None:
+        """Run *app* for this exchange; its exceptions leave as content-free stand-ins."""
+        exchange, scope = self._exchange, self._scope
+        scope[SCOPE_KEY] = exchange
+        token = CURRENT.set(exchange)
+        LAST.set(exchange)
+        stand_in: BaseException | None = None
+        try:
+            await self._open()
+            if scope["type"] == "http":
+                await app(scope, self._receive_http, self._send_http)
+            else:
+                await app(scope, self._receive_websocket, self._send_websocket)
+                exchange.complete()
+        except Exception as error:  # noqa: BLE001 - whatever the app raises leaves as its stand-in
+            exchange.fail(error)
+            stand_in = self._runtime.stand_in(error)
+        except BaseException as error:
+            exchange.fail(error)
+            raise
+        finally:
+            exchange.leave()
+            _reset(token)
+        if stand_in is not None:
+            # Raised out here so that Python chains nothing: the original must not be its context.
+            raise stand_in
+
+    async def _open(self) -> None:
+        """Note what the request's head says: who called, from where, and the route's finder."""
+        exchange, scope = self._exchange, self._scope
+        headers = scope.get("headers") or ()
+        exchange.head(scope.get("query_string", b""), headers)
+        exchange.routed_by(partial(asgi_route, scope))
+        client = scope.get("client")
+        exchange.client_host = client[0] if client else None
+        credential = exchange.credential
+        identify = self._runtime.identify
+        if credential is None or identify is None:
+            return
+        try:
+            account = identify(credential)
+            exchange.account_is(await account if isawaitable(account) else account)
+        except Exception as error:  # noqa: BLE001 - the operator's own code must not hurt the reply
+            self._runtime.failed("identify", error)
+
+    async def _receive_http(self) -> Message:
+        message = await self._receive()
+        kind = message["type"]
+        if kind == "http.request":
+            chunk = message.get("body")
+            if chunk:
+                self._exchange.request_chunk(chunk)
+            if not message.get("more_body"):
+                self._exchange.request_end()
+        elif kind == "http.disconnect":
+            self._exchange.disconnected = True
+        return message
+
+    async def _send_http(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "http.response.body":
+            self._body(message.get("body") or b"", more=message.get("more_body", False))
+        elif kind == "http.response.start":
+            self._start(message)
+        elif kind in _WHOLE_BODY:
+            self._exchange.complete()
+        await self._send(message)
+
+    def _start(self, message: Message) -> None:
+        content_type = content_encoding = b""
+        for name, value in message.get("headers") or ():
+            lowered = name.lower()
+            if lowered == b"content-type":
+                content_type = value
+            elif lowered == b"content-encoding":
+                content_encoding = value
+            elif lowered == b"content-length":
+                self._left = int(value) if value.isdigit() else None
+        self._exchange.response_start(message["status"], content_type, content_encoding)
+
+    def _body(self, chunk: bytes, *, more: bool) -> None:
+        exchange = self._exchange
+        terminal = bool(chunk) and exchange.response_chunk(chunk)
+        if self._left is not None:
+            self._left -= len(chunk)
+            terminal = terminal or self._left <= 0
+        if terminal or not more:
+            exchange.complete()
+
+    async def _receive_websocket(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "websocket.receive":
+            self._exchange.request_chunk(_frame(message))
+        elif message["type"] == "websocket.disconnect" and message.get("code") not in _NORMAL_CLOSE:
+            self._exchange.disconnected = True
+        return message
+
+    async def _send_websocket(self, message: Message) -> None:
+        exchange, kind = self._exchange, message["type"]
+        if kind == "websocket.send":
+            exchange.response_chunk(_frame(message))
+        elif kind == "websocket.accept":
+            exchange.response_start(_SWITCHING_PROTOCOLS, b"", b"")
+        elif kind == "websocket.close":
+            if exchange.status is None:
+                exchange.response_start(_FORBIDDEN, b"", b"")
+            exchange.complete()
+        elif kind == "websocket.http.response.start":
+            self._start(message)
+        elif kind == "websocket.http.response.body":
+            self._body(message.get("body") or b"", more=message.get("more_body", False))
+        await self._send(message)
+
+
+class _Lifespan:
+    """Starts the runtime before the application does, and drains it when the server stops."""
+
+    __slots__ = ("_receive", "_runtime", "_send")
+
+    def __init__(self, runtime: ZeroRetention, receive: Receive, send: Send) -> None:
+        self._runtime = runtime
+        self._receive = receive
+        self._send = send
+
+    async def run(self, app: ASGIApp, scope: Scope) -> None:
+        await app(scope, self._receive_lifespan, self._send_lifespan)
+
+    async def _receive_lifespan(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "lifespan.startup":
+            self._runtime.start()
+        return message
+
+    async def _send_lifespan(self, message: Message) -> None:
+        if message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
+            self._runtime.flush()
+        await self._send(message)
+
+
+def _frame(message: Message) -> bytes:
+    """Return a websocket message's payload as bytes."""
+    data: bytes | None = message.get("bytes")
+    if data is not None:
+        return data
+    text: str = message.get("text") or ""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _reset(token: Token[Flight | None]) -> None:
+    try:
+        CURRENT.reset(token)
+    except ValueError:
+        pass  # closed from another context (a generator's, a cancelled task's): it ends with it

@@ -1,0 +1,281 @@
+"""One exchange: what the shells tell it while bytes pass, and the one record it leaves."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from zeroret.content.flight import CURRENT, Flight
+from zeroret.content.live import LIVE
+from zeroret.dialects import detect
+from zeroret.usage.identity import format_id, new_id
+from zeroret.usage.meter import Meter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from zeroret.runtime import ZeroRetention
+    from zeroret.usage.record import Outcome
+
+METHODS: Final = frozenset(
+    {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"}
+)
+"""The request methods a record may name (RFC 9110, 9.3; RFC 5789); a websocket is a GET."""
+
+_CREDENTIAL_HEADERS: Final = (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key")
+_ORDINARY_HEADERS: Final = frozenset(
+    {b"accept", b"accept-encoding", b"connection", b"content-length", b"content-type", b"host"}
+)
+_TIMEOUT_STATUSES: Final = frozenset({408, 504})
+_BODYLESS_STATUSES: Final = frozenset({204, 304})
+_CLIENT_ERROR: Final = 400
+_SERVER_ERROR: Final = 500
+
+
+class Exchange(Flight):
+    """One request and its response, or one websocket connection, from first byte to record.
+
+    A shell opens it, feeds it the bytes that pass, and finishes it once; whatever happens, exactly
+    one usage record leaves it. None of its methods raises because of what a client sent.
+    """
+
+    __slots__ = (
+        "_account",
+        "_find_route",
+        "_raw_id",
+        "_runtime",
+        "_slot",
+        "client_host",
+        "credential",
+        "disconnected",
+        "error_type",
+        "finished",
+        "first_byte",
+        "meter",
+        "request_bytes",
+        "response_bytes",
+        "status",
+        "user_agent",
+        "wall",
+    )
+
+    def __init__(self, runtime: ZeroRetention, method: str, path: str) -> None:
+        super().__init__(runtime.log_guard, enforce=runtime.enforce, names=runtime.names)
+        self._runtime = runtime
+        self.wall = time.time()
+        self.started = time.perf_counter()
+        self._raw_id = new_id(self.wall)
+        self.method = method
+        dialect = detect(path)
+        self.meter: Meter | None = None if dialect is None else Meter(dialect, runtime.counter)
+        self._slot = runtime.journal.open_slot(self._raw_id, self.wall)
+        self._account: str | None = None
+        self.credential: str | None = None
+        """The credential as sent: content, only ever compared and hashed."""
+        self.disconnected = False
+        self._find_route: Callable[[], str | None] | None = None
+        self.client_host: object = None
+        self.user_agent: str | None = None
+        self.status: int | None = None
+        self.error_type: str | None = None
+        self.first_byte: float | None = None
+        self.request_bytes = 0
+        self.response_bytes = 0
+        self.finished = False
+        self.hold(path)
+        LIVE.enter(self)
+
+    def __repr__(self) -> str:
+        return f"<Exchange {self.id}>"
+
+    @property
+    def id(self) -> str:
+        """The UUIDv7 of this exchange, which is also its record's."""
+        return format_id(self._raw_id)
+
+    @property
+    def account(self) -> str | None:
+        """The account that `identify` vouched for, as the record names it; None if it did not."""
+        return self._account
+
+    def report(
+        self,
+        *,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        model: str | None = None,
+    ) -> None:
+        """Say what this exchange used; the handler's own word wins over the upstream's.
+
+        Counts are tokens. Once the reply is complete its record is written, and a later report
+        changes nothing.
+        """
+        if self.meter is None:
+            self.meter = Meter(None, self._runtime.counter)
+        self.meter.report(input_tokens=input_tokens, output_tokens=output_tokens, model=model)
+
+    # What the shells tell.
+
+    def head(self, query: bytes, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Take the request's head: names in lower case, values as sent.
+
+        Every value a client chooses is content; a few ordinary headers are not referenced, since
+        nobody's secret stands in them and every log of a server repeats them.
+        """
+        named = dict(headers)
+        for name in _CREDENTIAL_HEADERS:
+            value = named.get(name)
+            if value:
+                self.credential = _credential(value)
+                break
+        agent = named.get(b"user-agent")
+        if agent is not None:
+            self.user_agent = agent.decode("latin-1")
+        if self.meter is not None:
+            self.meter.request_start(
+                named.get(b"content-type", b""), named.get(b"content-encoding", b"")
+            )
+        self.hold(b"\n".join(value for name, value in named.items() if name not in _ORDINARY_HEADERS))
+        if query:
+            self.hold(query)
+
+    def account_is(self, account: str | None) -> None:
+        """Note the account that `identify` vouched for; anything but a string vouches for nobody."""
+        if isinstance(account, str) and account:
+            self._account = self._runtime.pseudonyms.account(account)
+
+    def routed_by(self, find_route: Callable[[], str | None]) -> None:
+        """Ask *find_route* for the router's template when nothing else named it."""
+        self._find_route = find_route
+
+    def request_chunk(self, chunk: bytes) -> None:
+        """Take a piece of the request body as it passes."""
+        self.request_bytes += len(chunk)
+        self.hold(chunk)
+        if self.meter is not None:
+            self.meter.request_chunk(chunk)
+
+    def request_end(self) -> None:
+        """Note that the request body is complete."""
+        if self.meter is not None:
+            self.meter.request_end()
+
+    def response_start(self, status: int, content_type: bytes, content_encoding: bytes) -> None:
+        """Note the response's status and the two headers that say how to read its body."""
+        self.status = status
+        if self.meter is not None:
+            self.meter.response_start(status, content_type, content_encoding)
+            if self.meter.stream:
+                self.checkpoint()
+
+    def response_chunk(self, chunk: bytes) -> bool:
+        """Take a piece of the response body; True if it completes the dialect's terminal event."""
+        if self.first_byte is None:
+            self.first_byte = time.perf_counter()
+        self.response_bytes += len(chunk)
+        self.hold(chunk)
+        return self.meter is not None and self.meter.response_chunk(chunk)
+
+    # How it ends.
+
+    def route_template(self) -> str | None:
+        """Return the router's template, as far as routing has come; None if there is none."""
+        if self.route is None and self._find_route is not None:
+            self.route = self._find_route()
+        return self.route
+
+    def complete(self) -> None:
+        """Write the record of a reply that is about to be whole."""
+        if not self.finished:
+            aborted = self.disconnected or self.status is None
+            self.finish("aborted" if aborted else self._outcome_of_reply())
+
+    def fail(self, error: BaseException) -> None:
+        """Write the record of an exchange that an exception ended."""
+        self.note_error(error)
+        if not self.finished:
+            if self.status is None and isinstance(error, Exception):
+                self.status = _SERVER_ERROR
+            self.finish(_outcome_of_error(error))
+
+    def note_error(self, error: BaseException) -> None:
+        """Remember the class of an exception that the app handled or raised."""
+        if self.error_type is None:
+            self.error_type = self._runtime.error_type(error)
+
+    def abort(self) -> None:
+        """Write the record of a reply that ended before it was whole."""
+        if not self.finished:
+            self.finish("aborted")
+
+    def finish(self, outcome: Outcome) -> None:
+        """Write the one record; later calls do nothing. Never raises."""
+        if self.finished:
+            return
+        self.finished = True
+        self._runtime.write(self, outcome)
+
+    def checkpoint(self) -> None:
+        """Note in the live slot what is known so far, for the record of a killed exchange."""
+        if not self.finished:
+            self._runtime.checkpoint(self)
+
+    def leave(self) -> None:
+        """End the exchange: what it references goes when the policy's grace is over."""
+        if self.method == "HEAD" or self.status in _BODYLESS_STATUSES:
+            self.complete()  # a server need not ask for a body that cannot be there
+        self.abort()
+        self._find_route = None
+        self.credential = None
+        self._runtime.leave(self)
+
+    # What the record asks.
+
+    @property
+    def raw_id(self) -> bytes:
+        """The 16 bytes of the record's id."""
+        return self._raw_id
+
+    @property
+    def slot(self) -> int:
+        """The journal's live slot of this exchange."""
+        return self._slot
+
+    def key_id(self) -> str | None:
+        """Return the credential's pseudonym if someone vouched for it: `identify`, or the app."""
+        if self.credential is None:
+            return None
+        accepted = self.status is not None and self.status < _CLIENT_ERROR
+        if self._account is None and not accepted:
+            return None
+        return self._runtime.pseudonyms.key_id(self.credential)
+
+    def _outcome_of_reply(self) -> Outcome:
+        status = self.status or 0
+        if status in _TIMEOUT_STATUSES:
+            return "timeout"
+        if status >= _SERVER_ERROR or (self.meter is not None and self.meter.failed):
+            return "error"
+        return "rejected" if status >= _CLIENT_ERROR else "completed"
+
+
+def current() -> Exchange | None:
+    """Return the exchange in which this code runs, or None outside of one."""
+    flight = CURRENT.get()
+    if flight is None or flight.closed:
+        return None
+    return flight if isinstance(flight, Exchange) else None
+
+
+def _outcome_of_error(error: BaseException) -> Outcome:
+    if not isinstance(error, Exception):
+        return "aborted"  # CancelledError, GeneratorExit, KeyboardInterrupt: nobody waits any more
+    timed_out = any("Timeout" in base.__name__ for base in type(error).__mro__)
+    return "timeout" if timed_out else "error"
+
+
+def _credential(header: bytes) -> str:
+    """Return the credential of a header value, without the scheme's name (RFC 9110, 11.4)."""
+    text = header.decode("latin-1").strip()
+    scheme, _, rest = text.partition(" ")
+    return rest.strip() if rest and scheme.isalpha() else text

@@ -1,0 +1,322 @@
+"""The runtime: the one place where policy, guards, meter, journal and sinks are put together."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import weakref
+from collections import Counter
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+
+from zeroret.content.live import LIVE
+from zeroret.environment import from_environment
+from zeroret.errors import ConfigurationError
+from zeroret.guards import exceptions, logs, tally, threads
+from zeroret.integrations.routing import watch_routers
+from zeroret.journal import Journal, MemoryJournal, place
+from zeroret.journal.delivery import Delivery
+from zeroret.options import Options, checked
+from zeroret.recording import NOTHING, Recorder
+from zeroret.sinks import open_sink, sink_key
+from zeroret.tokens import TokenCounter
+from zeroret.usage import client
+from zeroret.usage.identity import Pseudonyms
+from zeroret.usage.models import ModelNames
+from zeroret.usage.record import COLUMNS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from types import TracebackType
+    from typing import Unpack
+
+    from zeroret.exchange import Exchange
+    from zeroret.policy import Policy
+    from zeroret.types import ASGIApp, UsageSink, WSGIApp
+    from zeroret.usage.record import Outcome
+
+App = TypeVar("App")
+
+_log: Final = logging.getLogger("zeroret")
+_DRAIN: Final = 5.0  # seconds that close, exit and lifespan shutdown give the sinks
+
+
+class ZeroRetention:
+    """The runtime of one policy: wrap an application with it, and its promise is kept.
+
+    Args:
+        policy: the name of a built-in policy, the path of a TOML file, or a `Policy`.
+        sinks: where usage records go: URIs (``"sqlite:///usage.db"``), callables that take a list
+            of records, or objects with ``write`` and ``close``.
+        mode: ``"enforce"``, or ``"report"``, which counts what it would withhold and lets it pass.
+        log_guard: ``"strict"`` shows only what is provably not content; ``"match"`` redacts what
+            matches live content; ``"none"`` leaves log records alone.
+        models: model names that records may show beside the catalogued ones, or a mapping from
+            such names to the vocabulary that counts them.
+        identify: ``identify(credential) -> account | None``, sync or async.
+        journal: the folder of the durable queue before the sinks, or ``"memory"``, which loses
+            undelivered records with the process. Default: systemd's state directory, else beside
+            the first file sink.
+        grace: seconds for which content stays matchable after the reply; a policy may say less.
+
+    Raises:
+        ConfigurationError: an option is unknown or not allowed; the text says what to write.
+        MissingExtraError: the policy keeps a column that needs a package of an extra.
+    """
+
+    def __init__(
+        self, policy: str | os.PathLike[str] | Policy = "usage-only", sinks: Iterable[Any] = (), **options: Unpack[Options]
+    ) -> None:
+        self.options = checked(policy, sinks, options)
+        self.policy = self.options.policy
+        if "client" in self.policy.columns:
+            client.require()
+        self._place = place(self.options.journal, self.options.sinks, os.environ)
+        self.log_guard = self.options.log_guard
+        self.enforce = self.options.mode == "enforce"
+        self.identify = self.options.identify
+        self.counter = TokenCounter(self.options.encodings)
+        models = ModelNames(self.options.models)
+        self.names = models.names
+        self._recorder = Recorder(self.policy, models)
+        self._columns = tuple(name for name in COLUMNS if name in self.policy.columns)
+        self._lock = threading.Lock()
+        self._journal: Journal | MemoryJournal | None = None
+        self._delivery: Delivery | None = None
+        self._sinks: list[UsageSink] = []
+        self.pseudonyms = Pseudonyms(os.urandom(32))
+        self._failures: Counter[str] = Counter()
+        _claim(self._place, self)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Return a runtime from ``ZERORET_*`` variables and Django's ``settings.ZERORET``."""
+        return cls(**from_environment(environ))
+
+    def __repr__(self) -> str:
+        return f"<ZeroRetention {self.policy.stamp} {self.options.mode}>"
+
+    # Wrapping applications.
+
+    def install(self, app: App) -> App:
+        """Wrap *app* (FastAPI, Starlette, Litestar, Flask) from within, and return the same app.
+
+        Raises:
+            ConfigurationError: *app* is of no framework that has a way in; use `asgi` or `wsgi`.
+        """
+        from zeroret.integrations.installing import install
+
+        install(app, self)
+        return app
+
+    def asgi(self, app: ASGIApp) -> ASGIApp:
+        """Return *app*, an ASGI 3 application, wrapped."""
+        from zeroret.asgi import ZeroRetentionMiddleware
+
+        return ZeroRetentionMiddleware(app, runtime=self)
+
+    def wsgi(self, app: WSGIApp) -> WSGIApp:
+        """Return *app*, a WSGI application, wrapped."""
+        from zeroret.wsgi import ZeroRetentionWSGIMiddleware
+
+        return ZeroRetentionWSGIMiddleware(app, runtime=self)
+
+    # Its life.
+
+    def start(self) -> Self:
+        """Open journal and sinks, adopt what dead processes left, install the guards; idempotent.
+
+        The shells call it at lifespan startup, else before the first exchange.
+
+        Raises:
+            ConfigurationError: the journal's folder cannot be used safely.
+        """
+        with self._lock:
+            if self._journal is None:
+                self._start()
+        return self
+
+    def _start(self) -> None:
+        journal: Journal | MemoryJournal
+        if self._place == "memory":
+            journal = MemoryJournal()
+        else:
+            journal = Journal(self._place, killed=self._recorder.killed)
+        journal.open()
+        self._sinks = [open_sink(sink, columns=self._columns) for sink in self.options.sinks]
+        keys = [sink_key(sink, index) for index, sink in enumerate(self.options.sinks)]
+        self._delivery = Delivery(journal, dict(zip(keys, self._sinks, strict=True)))
+        self.pseudonyms = Pseudonyms(journal.pepper())
+        watch_routers()
+        threads.install()
+        if self.log_guard != "none":
+            logs.install()
+        self._journal = journal
+        _exit_courtesy(self)
+
+    @property
+    def journal(self) -> Journal | MemoryJournal:
+        """The open journal; opening it starts the runtime."""
+        journal = self._journal
+        if journal is None:
+            self.start()
+            journal = self._journal
+            assert journal is not None  # start() sets it or raises
+        return journal
+
+    def flush(self, timeout: float = _DRAIN) -> bool:
+        """Wait until every record so far stands in every sink; False if *timeout* seconds passed."""
+        delivery = self._delivery
+        return delivery is None or delivery.flush(timeout)
+
+    def close(self, timeout: float = _DRAIN) -> None:
+        """Drain, release everything and uninstall the guards; what is left stays in the journal."""
+        with self._lock:
+            journal, delivery = self._journal, self._delivery
+            if journal is None or delivery is None:
+                return
+            self._journal = self._delivery = None
+            delivery.flush(timeout)
+            delivery.close()
+            journal.close()
+            for sink in self._sinks:
+                with suppress(Exception):
+                    sink.close()
+            self._sinks = []
+            if self.log_guard != "none":
+                logs.uninstall()
+            threads.uninstall()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def posture(self) -> dict[str, Any]:
+        """Return what is guarded, in which tier, and how the journal does, right now."""
+        from zeroret.posture import posture
+
+        return posture(self)
+
+    # What the shells and exchanges ask.
+
+    def write(self, exchange: Exchange, outcome: Outcome) -> None:
+        """Write the one record of *exchange*; an error of ours costs its details, not the record."""
+        journal = self.journal
+        try:
+            meter = exchange.meter
+            metered = NOTHING if meter is None else meter.finish(complete=outcome != "aborted")
+            record = self._recorder.record(exchange, metered, outcome)
+        except Exception as error:  # noqa: BLE001 - the reply must go on
+            self.failed("record", error)
+            record = self._recorder.minimal(exchange, outcome)
+        journal.record(record, exchange.slot)
+
+    def checkpoint(self, exchange: Exchange) -> None:
+        """Note in the exchange's live slot what is known so far."""
+        try:
+            meter = exchange.meter
+            metered = NOTHING if meter is None else meter.peek()
+            self.journal.note(exchange.slot, self._recorder.record(exchange, metered, "killed"))
+        except Exception as error:  # noqa: BLE001 - the reply must go on
+            self.failed("checkpoint", error)
+
+    def leave(self, exchange: Exchange) -> None:
+        """Let go of what *exchange* references once the grace is over."""
+        LIVE.leave(exchange, self.options.grace)
+
+    def stand_in(self, error: BaseException) -> BaseException:
+        """Return what the server may see of *error*; in report mode the error itself."""
+        if not self.enforce:
+            return error
+        exceptions.clear(error)
+        return exceptions.stand_in(error)
+
+    def error_type(self, error: BaseException) -> str:
+        """Return the class name that a record may hold for *error*."""
+        return exceptions.error_type(error)
+
+    def failed(self, place_: str, error: BaseException) -> None:
+        """Count an error of our own (or of the operator's hook), and log its type once."""
+        self._failures[place_] += 1
+        if self._failures[place_] == 1:
+            _log.warning("%s failed: %s", place_, exceptions.error_type(error))
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """How often each part of ours failed, by place."""
+        return dict(self._failures)
+
+    @property
+    def sinks(self) -> tuple[UsageSink, ...]:
+        """The open sinks, in the order in which they were given."""
+        return tuple(self._sinks)
+
+    @property
+    def delivery(self) -> Delivery | None:
+        """The running delivery, or None before the start and after the end."""
+        return self._delivery
+
+    @property
+    def tally(self) -> dict[str, int]:
+        """What the guards of this process withheld so far, by guard and kind."""
+        return tally.snapshot()
+
+
+_shared: dict[tuple[object, ...], ZeroRetention] = {}
+_by_place: weakref.WeakValueDictionary[str, ZeroRetention] = weakref.WeakValueDictionary()
+
+
+def shared(runtime: ZeroRetention | None, options: dict[str, Any]) -> ZeroRetention:
+    """Return *runtime*, or the one runtime of these *options* in this process.
+
+    Raises:
+        ConfigurationError: both were given, or an option is not allowed.
+    """
+    if runtime is not None:
+        if options:
+            raise ConfigurationError(
+                f"runtime= was given together with {', '.join(sorted(options))}; "
+                "a runtime has its options already"
+            )
+        return runtime
+    rest = dict(options)
+    key = checked(rest.pop("policy", "usage-only"), rest.pop("sinks", ()), rest).key()
+    if key not in _shared:
+        _shared[key] = ZeroRetention(**options)
+    return _shared[key]
+
+
+def forget_shared() -> None:
+    """Close the runtimes that middlewares share, so that the next one starts afresh."""
+    while _shared:
+        _shared.popitem()[1].close()
+
+
+def _claim(place_: Any, runtime: ZeroRetention) -> None:
+    """Refuse a second policy on one journal: its killed exchanges could not say which they obey."""
+    if place_ == "memory":
+        return
+    owner = _by_place.setdefault(str(place_), runtime)
+    if owner.policy.stamp != runtime.policy.stamp:
+        raise ConfigurationError(
+            f"the journal {place_} belongs to policy {owner.policy.stamp} in this process; "
+            f"give {runtime.policy.stamp} a folder of its own with journal="
+        )
+
+
+def _exit_courtesy(runtime: ZeroRetention) -> None:
+    """Drain at a regular exit; without it the journal keeps the records for the next start."""
+    reference = weakref.ref(runtime)
+
+    def close() -> None:
+        alive = reference()
+        if alive is not None:
+            alive.close()
+
+    atexit.register(close)
