@@ -1,0 +1,108 @@
+"""The quick starts of the README, taken from its text and run under real servers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+README: Final = (Path(__file__).parents[1] / "README.md").read_text()
+PROMPT: Final = "my diagnosis is a secret of mine"
+
+
+def quick_start(framework: str) -> str:
+    """Return the Python block under the heading of *framework*."""
+    found = re.search(rf"^### {framework}$.*?^```python\n(.*?)^```$", README, re.M | re.S)
+    assert found is not None, f"the README has no quick start for {framework}"
+    return found[1]
+
+
+@contextlib.contextmanager
+def serving(folder: Path, *command: str) -> Iterator[int]:
+    """Run a server in *folder* with its output in ``output.txt``; give its port once it answers."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with (folder / "output.txt").open("wb") as output:
+        arguments = [sys.executable, "-m", *(part.format(port=port) for part in command)]
+        environ = {**os.environ, "PYTHONPATH": str(folder), "PYTHONUNBUFFERED": "1"}
+        with subprocess.Popen(
+            arguments, cwd=folder, env=environ, stdout=output, stderr=output
+        ) as server:
+            try:
+                wait_for(port, server)
+                yield port
+            finally:
+                server.terminate()
+
+
+def wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
+    """Wait until something listens on *port*."""
+    for _ in range(300):
+        assert server.poll() is None, "the server ended by itself"
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.05)
+    raise TimeoutError("the server does not listen")
+
+
+def ask(port: int, path: str, body: dict[str, Any]) -> int:
+    """Post *body* and return the status."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}{path}",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+@pytest.mark.parametrize(
+    ("framework", "command"),
+    [
+        ("FastAPI", ("uvicorn", "server:app", "--port", "{port}")),
+        ("Flask", ("flask", "--app", "server", "run", "--port", "{port}")),
+    ],
+)
+def test_the_quick_start_keeps_its_word(
+    framework: str, command: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Three lines on an existing server: no prompt in its output, one usage row in its database."""
+    (tmp_path / "server.py").write_text(quick_start(framework))
+    message = {"role": "user", "content": PROMPT}
+    with serving(tmp_path, *command) as port:
+        body = {"model": "gpt-4o-mini", "messages": [message]}
+        assert ask(port, f"/v1/chat/completions?q={PROMPT.split()[1]}", body) == 200
+        assert ask(port, "/crash", body) == 500
+    output = (tmp_path / "output.txt").read_text()
+    assert "/v1/chat/completions" in output
+    for word in ("diagnosis", PROMPT):
+        assert word not in output
+    with contextlib.closing(sqlite3.connect(tmp_path / "usage.db")) as database:
+        rows = database.execute(
+            "SELECT route, request_model, usage_source, status, outcome, error_type FROM usage "
+            "ORDER BY started_at"
+        ).fetchall()
+    chat, crash = rows
+    assert chat[:2] == ("/v1/chat/completions", "gpt-4o-mini")
+    assert chat[3:5] == (200, "completed")
+    assert crash[0] == "/crash"
+    assert crash[3:] == (500, "error", "ValueError")
+    for file in tmp_path.rglob("*"):
+        if file.is_file() and file.suffix != ".py":
+            assert b"diagnosis" not in file.read_bytes(), file.name
