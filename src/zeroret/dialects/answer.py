@@ -15,7 +15,7 @@ from zeroret.dialects import sse
 from zeroret.dialects.usage import Usage
 
 FAULTS: Final = (msgspec.DecodeError, RecursionError, ValueError)
-"""What decoding raises on the bytes of the world; broken UTF-8 and endless digits are ValueErrors."""
+"""What decoding raises on the bytes of the world; broken UTF-8 is a ValueError."""
 
 Parts: TypeAlias = dict[tuple[int, int], list[str]]
 """Text by place: (choice or block, kind of text), each in the order of delivery."""
@@ -29,7 +29,9 @@ BODY_LIMIT: Final = 16 * 2**20
 HOLD_LIMIT: Final = 2**20
 """The most bytes of a stream that are referenced before its text is counted as it passes."""
 
-_LARGE: Final = 8192  # a batch that is worth reading at once
+LARGE: Final = 8192
+"""Bytes of a chunk that make a batch of its own."""
+
 _HOLD_CHUNKS: Final = 256  # how often a holding reader looks at how much it holds
 _COUNT_CHUNKS: Final = 32  # chunks of a usual event that make a batch
 _TAIL: Final = 15  # one byte less than the longest marker
@@ -213,7 +215,7 @@ class StreamReader(Answer):
         self._tail = b""
 
     def _look(self, chunk: bytes) -> bool:
-        """Look into *chunk*; at the first fault of ours everything is let go, and nothing raised."""
+        """Look into *chunk*; at a fault of ours everything is let go, and nothing raised."""
         try:
             return self._look_closely(chunk)
         except Exception:  # noqa: BLE001 - a fault of ours must not reach the reply
@@ -236,7 +238,7 @@ class StreamReader(Answer):
                     self._armed = True
                     break
             else:
-                if len(chunk) >= _LARGE or len(self._pending) > self._most:
+                if len(chunk) >= LARGE or len(self._pending) > self._most:
                     self._relieve()
                 return False
         if _LF not in chunk and _CR not in chunk:
@@ -296,12 +298,19 @@ class StreamReader(Answer):
 
     def _read_events(self, text: bytes) -> None:
         parts: Parts = {}
-        for block in text.split(b"\n\n"):
-            kind, data = sse.event(block)
-            if data and not self._read_event(kind, data, parts):
-                self.malformed += 1
+        lines = sse.data_lines(text)
+        if lines is None or not self._read_lines(lines, parts):
+            parts.clear()
+            for block in text.split(b"\n\n"):
+                kind, data = sse.event(block)
+                if data and not self._read_event(kind, data, parts):
+                    self.malformed += 1
         if parts and self._count is not None:
             self._count(parts)
+
+    def _read_lines(self, lines: bytes, parts: Parts) -> bool:
+        """Read events of the usual shape at once; False, and nothing read, if one is faulty."""
+        raise NotImplementedError
 
     def _read_event(self, kind: bytes, data: bytes, parts: Parts) -> bool:
         """Read one event wholly; False if it could not be read."""

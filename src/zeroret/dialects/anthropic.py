@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from zeroret.dialects import sse
-from zeroret.dialects.answer import FAULTS, BodyReader, Count, Parts, StreamReader
+from zeroret.dialects.answer import FAULTS, LARGE, BodyReader, Count, Parts, StreamReader
 from zeroret.dialects.request import model_name
 from zeroret.dialects.usage import Report, Usage, as_count
 
@@ -22,7 +22,6 @@ _KEYS: Final = (
     "cache_creation_input_tokens",
     "output_tokens",
 )
-_TEXTS: Final = ("text", "thinking", "partial_json")
 _SILENT: Final = frozenset({"signature_delta", "citations_delta"})
 """Deltas that deliver no tokens of their own."""
 
@@ -42,9 +41,16 @@ class _Body(msgspec.Struct):
     content: Any = None
 
 
+class _Delta(msgspec.Struct):
+    type: Any = None
+    text: Any = None
+    thinking: Any = None
+    partial_json: Any = None
+
+
 class _Event(_Head):
     index: Any = 0
-    delta: Any = None
+    delta: _Delta | None = None
     content_block: Any = None
 
 
@@ -168,27 +174,33 @@ class Stream(StreamReader):
         pending = self._pending
         pending.append(chunk)
         if (
-            chunk[:13] == b"event: conten"
-            and chunk.find(b"\n", 40) == len(chunk) - 2
+            chunk.find(b"\n", 40) == (size := len(chunk)) - 2
+            and chunk[:13] == b"event: conten"
             and len(pending) < self._most
-            and len(chunk) < 8192  # noqa: PLR2004 - a batch
+            and size < LARGE
         ):
             # one event about a content block, which is not the terminal one
             return False
         return self._look(chunk)
 
     def _scan_terminal(self, text: bytes) -> None:
-        for marker in self.MARKERS:
-            for block in sse.blocks_with(text, marker):
-                kind, data = sse.event(block)
-                if kind not in {b"", b"message_stop", b"error"}:
-                    continue
-                head = self._decode(data)
-                said = head.type if head is not None else None
-                if said == "message_stop" or (head is None and kind == b"message_stop"):
-                    self.terminal = True
-                elif said == "error" or kind == b"error":
-                    self.terminal = self.error = True
+        for part in (sse.last_events(text, 4096), text):
+            for marker in self.MARKERS:
+                for block in sse.blocks_with(part, marker):
+                    self._read_terminal(block)
+                if self.terminal:
+                    return
+
+    def _read_terminal(self, block: bytes) -> None:
+        kind, data = sse.event(block)
+        if kind not in {b"", b"message_stop", b"error"}:
+            return
+        head = self._decode(data)
+        said = head.type if head is not None else None
+        if said == "message_stop" or (head is None and kind == b"message_stop"):
+            self.terminal = True
+        elif said == "error" or kind == b"error":
+            self.terminal = self.error = True
 
     def _scan_usage(self, text: bytes) -> None:
         if not self._started:
@@ -253,6 +265,19 @@ class Stream(StreamReader):
                 # an event stream is decoded with replacement (WHATWG): so the client sees it
                 return self._read_event(kind, data.decode(errors="replace").encode(), parts)
             return False
+        self._read_whole(event, parts)
+        return True
+
+    def _read_lines(self, lines: bytes, parts: Parts) -> bool:
+        try:
+            events = _event.decode_lines(lines)
+        except FAULTS:
+            return False
+        for event in events:
+            self._read_whole(event, parts)
+        return True
+
+    def _read_whole(self, event: _Event, parts: Parts) -> None:
         said = event.type
         if said == "content_block_delta":
             self._read_delta(event, parts)
@@ -264,23 +289,23 @@ class Stream(StreamReader):
             self._take_head(event)
             self._settle()
         else:
-            return True
+            return
         self.recognised = True
-        return True
 
     def _read_delta(self, event: _Event, parts: Parts) -> None:
         delta = event.delta
-        if not isinstance(delta, dict):
+        if delta is None:
             self.opaque = True
             return
-        for key in _TEXTS:
-            text = delta.get(key)
-            if type(text) is str:
-                index = event.index if type(event.index) is int else 0
-                place = parts.get((index, 0))
-                if place is None:
-                    place = parts[index, 0] = []
-                place.append(text)
-                return
-        if delta.get("type") not in _SILENT:
-            self.opaque = True
+        text = delta.text
+        if text is None:
+            text = delta.thinking if delta.thinking is not None else delta.partial_json
+        if type(text) is not str:
+            if delta.type not in _SILENT:
+                self.opaque = True
+            return
+        index = event.index if type(event.index) is int else 0
+        place = parts.get((index, 0))
+        if place is None:
+            place = parts[index, 0] = []
+        place.append(text)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from zeroret.dialects import sse
-from zeroret.dialects.answer import FAULTS, BodyReader, Parts, StreamReader
+from zeroret.dialects.answer import FAULTS, LARGE, BodyReader, Parts, StreamReader
 from zeroret.dialects.request import model_name
 from zeroret.dialects.usage import COUNTS, Report, Usage
 
@@ -249,16 +249,21 @@ class Stream(StreamReader):
         """Take a chunk; True when it completes ``data: [DONE]``."""
         pending = self._pending
         pending.append(chunk)
-        if chunk[-3:] == b"}\n\n" and len(pending) < self._most and len(chunk) < 8192:  # noqa: PLR2004 - a batch
+        if (
+            (chunk[-3:] == b"}\n\n" or chunk[-5:] == b"}\r\n\r\n")
+            and len(pending) < self._most
+            and len(chunk) < LARGE
+        ):
             # the event that ends here is an object, so it is not the terminal one
             return False
         return self._look(chunk)
 
     def _scan_terminal(self, text: bytes) -> None:
-        for block in sse.blocks_with(text[-4096:], b"[DONE]") or sse.blocks_with(text, b"[DONE]"):
-            if sse.event(block)[1].strip() == b"[DONE]":
-                self.terminal = True
-                return
+        for part in (sse.last_events(text, 4096), text):
+            for block in sse.blocks_with(part, b"[DONE]"):
+                if sse.event(block)[1].strip() == b"[DONE]":
+                    self.terminal = True
+                    return
 
     def _scan_usage(self, text: bytes) -> None:
         found: list[Usage] = []
@@ -307,19 +312,32 @@ class Stream(StreamReader):
             event = _whole.decode(data)
         except FAULTS:
             return self._read_odd(data, parts)
+        self._read_whole(event, parts)
+        return True
+
+    def _read_lines(self, lines: bytes, parts: Parts) -> bool:
+        try:
+            events = _whole.decode_lines(lines.removesuffix(b"\n[DONE]"))
+        except FAULTS:
+            return False
+        for event in events:
+            self._read_whole(event, parts)
+        return True
+
+    def _read_whole(self, event: _Whole, parts: Parts) -> None:
         if event.usage is not None or event.x_groq is not None:
             usage = _usage_of(event, self._name)
             if usage is not None:
                 self.usage = fold(self.usage, usage)
         if self.model is None:
             self.model = model_name(event.model)
-        if event.error:
-            self.error = True
-        if event.choices is not None:
+        if event.error is not None:
+            self.error = bool(event.error) or self.error
+        choices = event.choices
+        if choices is not None:
             self.recognised = True
-            if not read_choices(event.choices, parts):
+            if not read_choices(choices, parts):
                 self.opaque = True
-        return True
 
     def _read_odd(self, data: bytes, parts: Parts) -> bool:
         """Read an event that is no clean JSON: the terminal one, or one with broken UTF-8."""

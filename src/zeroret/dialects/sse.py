@@ -29,7 +29,7 @@ class EventBuffer:
         self._text = bytearray()
         self._seen = 0
         self._after_cr = False
-        self._started = False
+        self._started = False  # until a BOM is ruled out
         self._skipping = False
         self.dropped = 0
 
@@ -44,17 +44,22 @@ class EventBuffer:
 
     def feed(self, data: bytes) -> bytes:
         """Take *data* and return the events it completed."""
-        if not data:
-            return b""
-        if self._after_cr:
+        if self._after_cr and data:
             # the CR before the cut already ended the line: its LF belongs to it
             self._after_cr = False
             if data[0] == 10:  # noqa: PLR2004 - LF
                 data = data[1:]
+        if not data:
+            return b""
         if b"\r" in data:
             self._after_cr = data.endswith(b"\r")
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         text = self._text
+        if not self._started and not text and data[0] != _BOM[0]:
+            self._started = True
+        if not text and self._started and not self._skipping and data.endswith(b"\n\n"):
+            # the usual case: whole events behind whole events, so nothing need be copied
+            return data if len(data) <= EVENT_LIMIT else self._without_long(data)
         text += data
         if not self._started:
             if len(text) < len(_BOM) and _BOM.startswith(text):
@@ -84,7 +89,8 @@ class EventBuffer:
         end = text.rfind(b"\n\n", max(0, self._seen - 1))
         whole = b""
         if end >= 0:
-            whole = bytes(text[: end + 2])
+            with memoryview(text) as view:
+                whole = bytes(view[: end + 2])
             del text[: end + 2]
             if len(whole) > EVENT_LIMIT:
                 whole = self._without_long(whole)
@@ -128,3 +134,31 @@ def blocks_with(text: bytes, needle: bytes) -> list[bytes]:
         found.append(text[0 if start < 0 else start + 2 : end])
         at = text.find(needle, end)
     return found
+
+
+def last_events(text: bytes, size: int) -> bytes:
+    """Return about the last *size* bytes of *text*, from the start of an event on."""
+    if len(text) <= size:
+        return text
+    start = text.find(b"\n\n", len(text) - size)
+    return text if start < 0 else text[start + 2 :]
+
+
+def data_lines(text: bytes) -> bytes | None:
+    """Return the data of the events of *text*, one a line, if all of them have the usual shape.
+
+    That is: nothing but one ``data`` line, or one ``event`` line and one ``data`` line. None for
+    anything else, which must then be read event by event.
+    """
+    if text.startswith(b"data: ") and text.endswith(b"\n\n"):
+        joined = text[6:-2].replace(b"\n\ndata: ", b"\n")
+        cuts = (len(text) - 8 - len(joined)) // 7  # 8 at the ends, 7 fewer at each cut
+        return joined if joined.count(b"\n") == cuts else None
+    lines = text.split(b"\n")
+    if lines.pop() or len(lines) % 3 or any(lines[2::3]):
+        return None
+    fields, data = b"\n".join(lines[::3]), b"\n" + b"\n".join(lines[1::3])
+    joined = data.replace(b"\ndata: ", b"\n")
+    if b"data" in fields or len(data) - len(joined) != 2 * len(lines):
+        return None
+    return joined[1:]
