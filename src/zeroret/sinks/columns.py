@@ -1,0 +1,44 @@
+"""The policy's columns at the sink: what it removes is not written, whoever computed it."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from zeroret.usage.record import COLUMNS, UsageRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+def ordered(columns: Iterable[str] | None) -> tuple[str, ...]:
+    """Return *columns* in the record's order; all of them for None. Unknown names are dropped."""
+    if columns is None:
+        return COLUMNS
+    kept = frozenset(columns)
+    return tuple(name for name in COLUMNS if name in kept)
+
+
+class Restriction:
+    """Takes the columns that a policy does not keep out of records made under another one."""
+
+    def __init__(self, columns: Iterable[str] | None) -> None:
+        kept = ordered(columns)
+        self._removed = tuple(name for name in COLUMNS if name not in kept)
+        # Two names more, so that the getter always returns a tuple.
+        self._get = attrgetter("id", "id", *self._removed)
+
+    def apply(self, records: Sequence[UsageRecord]) -> list[UsageRecord]:
+        """Return *records* without the removed columns."""
+        if not self._removed:
+            return list(records)
+        return [self._restrict(record) for record in records]
+
+    def _restrict(self, record: UsageRecord) -> UsageRecord:
+        values = self._get(record)[2:]
+        if all(value is UNSET for value in values):
+            return record
+        return replace(record, **dict.fromkeys(self._removed, UNSET))
