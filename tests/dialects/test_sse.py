@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,7 +46,7 @@ def events_by_the_standard(body: bytes) -> list[tuple[bytes, bytes]]:
 def cut(body: bytes, places: list[int]) -> list[bytes]:
     """Cut *body* at *places*."""
     edges = sorted({0, len(body), *(place % (len(body) + 1) for place in places)})
-    return [body[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return [body[a:b] for a, b in pairwise(edges)]
 
 
 LINES = st.sampled_from(
@@ -75,14 +76,16 @@ BODIES = st.lists(st.tuples(LINES, ENDS), max_size=25).map(
 
 @given(
     BODIES,
-    st.booleans(),
+    st.sampled_from([b"", b"\xef\xbb\xbf"]),
     st.lists(st.integers(0, 1000), max_size=12),
 )
 def test_any_cut_gives_the_events_of_the_standard(
-    body: bytes, bom: bool, places: list[int]  # noqa: FBT001 - drawn by hypothesis
+    body: bytes,
+    bom: bytes,
+    places: list[int],
 ) -> None:
     """Whatever the line ends, the BOM and the cuts, the events are those of the standard."""
-    body = b"\xef\xbb\xbf" + body if bom else body
+    body = bom + body
     expected = events_by_the_standard(body)
     assert events_of([body]) == expected
     assert events_of(cut(body, places)) == expected
@@ -133,5 +136,32 @@ def test_the_unfinished_event_is_given_back_at_the_end() -> None:
 def test_blocks_are_found_once_each() -> None:
     """A needle that stands twice in an event finds that event once."""
     text = b"data: a a\n\ndata: b\n\ndata: a\n\n"
-    assert sse.blocks_with(text, b"data") == [b"data: a a", b"data: b", b"data: a"]
-    assert sse.blocks_with(text, b" a") == [b"data: a a", b"data: a"]
+    assert list(sse.blocks_with(text, b"data")) == [b"data: a a", b"data: b", b"data: a"]
+    assert list(sse.blocks_with(text, b" a")) == [b"data: a a", b"data: a"]
+    assert list(sse.blocks_with_from_end(text, b" a")) == [b"data: a", b"data: a a"]
+    assert list(sse.blocks_with(text, b"c")) == []
+
+
+@given(
+    st.lists(st.sampled_from([b"data: {}", b"event: e", b": c", b"id: data: 1", b""]), max_size=9)
+)
+def test_usual_events_give_their_data_line_by_line(lines: list[bytes]) -> None:
+    """The batch form either says no, or is the data that reading event by event gives."""
+    text = b"".join(line + b"\n" for line in lines) + b"\n"
+    joined = sse.data_lines(text)
+    if joined is not None:
+        assert joined.split(b"\n") == [data for _, data in events_by_the_standard(text)]
+
+
+def test_the_two_usual_shapes_are_taken_as_batches() -> None:
+    """Plain data events and events with a type are both read at once."""
+    assert sse.data_lines(b"data: 1\n\ndata: 2\n\n") == b"1\n2"
+    assert sse.data_lines(b"event: a\ndata: 1\n\nevent: b\ndata: 2\n\n") == b"1\n2"
+    assert sse.data_lines(b"data: 1\n: ping\n\n") is None
+
+
+def test_the_last_events_start_at_an_event() -> None:
+    """The tail of a text is cut where an event starts."""
+    text = b"data: a\n\ndata: b\n\ndata: c\n\n"
+    assert sse.last_events(text, 12) == b"data: c\n\n"
+    assert sse.last_events(text, 999) == text

@@ -203,7 +203,7 @@ class StreamReader(Answer):
         elif not (self.terminal and self.usage.whole):
             for text in self._kept:
                 self._scan_errors(text)
-        self.malformed += self._buffer.dropped
+        self.malformed += self._buffer.dropped + self.usage.malformed
         self.drop()
 
     def drop(self) -> None:

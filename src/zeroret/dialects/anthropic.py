@@ -204,20 +204,17 @@ class Stream(StreamReader):
 
     def _scan_usage(self, text: bytes) -> None:
         if not self._started:
-            for block in sse.blocks_with(text, b'"message_start"')[:1]:
+            for block in sse.blocks_with(text, b'"message_start"'):
                 self._take_head(self._decode(sse.event(block)[1]))
+                if self._started:
+                    break
         found: list[object] = []
-        end = len(text)
-        while (at := text.rfind(b'"message_delta"', 0, end)) >= 0:
-            start = text.rfind(b"\n\n", 0, at)
-            start = 0 if start < 0 else start + 2
-            stop = text.find(b"\n\n", at)
-            head = self._decode(sse.event(text[start : stop if stop >= 0 else len(text)])[1])
-            end = start
+        for block in sse.blocks_with_from_end(text, b'"message_delta"'):
+            head = self._decode(sse.event(block)[1])
             if head is None or head.type != "message_delta":
                 continue
-            found.append(head.usage)
             usage = head.usage
+            found.append(usage)
             if isinstance(usage, dict) and as_count(usage.get("output_tokens")) is not None:
                 break
         for report in reversed(found):

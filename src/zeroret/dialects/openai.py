@@ -266,30 +266,25 @@ class Stream(StreamReader):
                     return
 
     def _scan_usage(self, text: bytes) -> None:
+        if self.model is None:
+            for block in sse.blocks_with(text, b'"model"'):
+                self._read_head(block)
+                if self.model is not None:
+                    break
+        at = text.rfind(b'"usage"')
+        if at >= 0 and text[at + 7 : at + 13].lstrip(b" :").startswith(b"null"):
+            # every chunk may carry a null: they are struck out at once, at the same length
+            text = text.replace(b'"usage":null', b'"usagE":null')
+            text = text.replace(b'"usage": null', b'"usagE": null')
         found: list[Usage] = []
-        end = len(text)
-        nulls = True
-        while (at := text.rfind(b'"usage"', 0, end)) >= 0:
-            if nulls and text[at + 7 : at + 13].lstrip(b" :").startswith(b"null"):
-                # every chunk may carry a null: they are struck out at once, at the same length
-                nulls = False
-                text = text.replace(b'"usage":null', b'"usagE":null')
-                text = text.replace(b'"usage": null', b'"usagE": null')
-                continue
-            start = text.rfind(b"\n\n", 0, at)
-            start = 0 if start < 0 else start + 2
-            stop = text.find(b"\n\n", at)
-            usage = self._read_head(text[start : stop if stop >= 0 else len(text)])
+        for block in sse.blocks_with_from_end(text, b'"usage"'):
+            usage = self._read_head(block)
             if usage is not None:
                 found.append(usage)
                 if usage.whole:
                     break
-            end = start
         for usage in reversed(found):
             self.usage = fold(self.usage, usage)
-        if self.model is None:
-            for block in text[:65536].split(b"\n\n", 3)[:3]:
-                self._read_head(block)
 
     def _read_head(self, block: bytes) -> Usage | None:
         data = sse.event(block)[1]

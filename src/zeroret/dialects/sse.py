@@ -6,7 +6,10 @@ are skipped; several ``data`` lines join with a newline; a blank line ends the e
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 EVENT_LIMIT: Final = 2**20
 """The most bytes of one event; a longer one is dropped and counted."""
@@ -123,17 +126,29 @@ def event(block: bytes) -> tuple[bytes, bytes]:
     return kind, b"\n".join(data)
 
 
-def blocks_with(text: bytes, needle: bytes) -> list[bytes]:
-    """Return the event blocks of *text* (as `EventBuffer.feed` gives it) that contain *needle*."""
-    found: list[bytes] = []
+def block_at(text: bytes, at: int) -> tuple[int, int]:
+    """Return where the event around position *at* of *text* starts and ends."""
+    start = text.rfind(b"\n\n", 0, at)
+    end = text.find(b"\n\n", at)
+    return (0 if start < 0 else start + 2), (len(text) if end < 0 else end)
+
+
+def blocks_with(text: bytes, needle: bytes) -> Iterator[bytes]:
+    """Give the event blocks of *text* (as `EventBuffer.feed` returns it) that contain *needle*."""
     at = text.find(needle)
     while at >= 0:
-        start = text.rfind(b"\n\n", 0, at)
-        end = text.find(b"\n\n", at)
-        end = len(text) if end < 0 else end
-        found.append(text[0 if start < 0 else start + 2 : end])
+        start, end = block_at(text, at)
+        yield text[start:end]
         at = text.find(needle, end)
-    return found
+
+
+def blocks_with_from_end(text: bytes, needle: bytes) -> Iterator[bytes]:
+    """Give the same blocks, the last one first."""
+    at = text.rfind(needle)
+    while at >= 0:
+        start, end = block_at(text, at)
+        yield text[start:end]
+        at = text.rfind(needle, 0, start)
 
 
 def last_events(text: bytes, size: int) -> bytes:
