@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 DEPTH: Final = 3
 """Codings taken off one after another."""
 
-VIEWS_LIMIT: Final = 128
+VIEWS_LIMIT: Final = 1024
 """The most views of one text; what is nested deepest goes first."""
 
 BYTES_LIMIT: Final = 2**21
@@ -29,18 +29,16 @@ def views(text: bytes) -> list[View]:
     found: list[View] = []
     budget = BYTES_LIMIT + 4 * len(text)
     frontier = [View(text, [Piece(0, 0, len(text), exact=True)])]
-    seen = {text}
     for _ in range(DEPTH):
         inner: list[View] = []
         for outer in frontier:
             for view in _decoded(outer):
-                if len(view.data) < encodings.SHORTEST or view.data in seen:
+                if len(view.data) < encodings.SHORTEST:
                     continue
                 budget -= len(view.data)
                 if budget < 0 or len(found) >= VIEWS_LIMIT:
                     return found
                 view.outer = outer
-                seen.add(view.data)
                 found.append(view)
                 inner.append(view)
         if not inner:

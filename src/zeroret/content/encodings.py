@@ -29,7 +29,7 @@ _BASE64: Final = re.compile(
 )
 _BREAKS: Final = re.compile(rb"\r?\n[ \t]*|\\r\\n|\\n")
 _URLSAFE: Final = bytes.maketrans(b"-_", b"+/")
-_HEX: Final = re.compile(rb"(?:[0-9A-Fa-f]{2}[ :-]?){16,}")
+_HEX: Final = re.compile(rb"[0-9A-Fa-f]{2}(?:[ :-]?[0-9A-Fa-f]{2}){15,}")
 _SEPARATORS: Final = b" :-"
 _INTEGERS: Final = re.compile(
     rb"(?:0x[0-9A-Fa-f]{1,6}|[0-9]{1,7})(?:,\s{0,2}(?:0x)?[0-9A-Fa-f]{1,7}){15,}"

@@ -32,6 +32,7 @@ _CONTROL: Final = {
     b"v": b"\v",
     b"0": b"\0",
 }
+_COMMON: Final = {rb"\n": b"\n", rb"\"": b'"', rb"\\": b"\\"}
 _UNICODE_MAX: Final = 0x10FFFF
 _PAIR: Final = 12
 
@@ -39,6 +40,11 @@ _PAIR: Final = 12
 def unescaped(data: bytes) -> View | None:
     r"""Decode ``\n``, ``\"``, ``\uXXXX``, ``\xNN`` as code points: JSON and the repr of a str."""
     return _substituted(data, _BACKSLASH, _character) if b"\\" in data else None
+
+
+def without_escapes(data: bytes) -> bytes:
+    """Return what `unescaped` decodes, without the record of where each part came from."""
+    return _BACKSLASH.sub(_replacement, data) if b"\\" in data else data
 
 
 def unescaped_bytes(data: bytes) -> View | None:
@@ -95,6 +101,10 @@ def _character(escape: bytes) -> bytes:
     if kind in b"uUx":
         return _encoded(_hex(escape[2:]))
     return _CONTROL.get(kind, kind)
+
+
+def _replacement(match: re.Match[bytes]) -> bytes:
+    return _COMMON.get(match[0]) or _character(match[0])
 
 
 def _byte(escape: bytes) -> bytes:

@@ -8,7 +8,10 @@ is then located exactly.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 WINDOW: Final = 8
 """Bytes of one probe."""
@@ -19,9 +22,13 @@ DENSE_LIMIT: Final = 16 * 1024
 PATIENCE: Final = 4
 """Texts looked up by plain search before a set of windows is built: most content sees fewer."""
 
+WIDE: Final = 64
+"""The threshold from which blocks and sparse probes suffice."""
+
+WIDE_STRIDE: Final = 7
+"""Bytes from one probe to the next for runs of `WIDE`."""
+
 _SEARCH_LIMIT: Final = 2**22
-_WIDE: Final = 64
-_WIDE_STRIDE: Final = 7
 
 Span = tuple[int, int]
 
@@ -62,67 +69,89 @@ class Haystack:
     Not safe for threads: the owner holds a lock.
     """
 
-    __slots__ = ("_asked", "_dense", "_known", "_windows", "data")
+    __slots__ = ("_asked", "_blocks", "_blocks_end", "_windows", "_windows_end", "data")
 
     def __init__(self) -> None:
         self.data = bytearray()
-        self._windows: set[int] | None = None
-        self._known = 0
-        self._dense = True
         self._asked = 0
+        self._windows: set[int] = set()
+        self._windows_end = 0
+        self._blocks: set[int] = set()
+        self._blocks_end = 0
+
+    def meets(self, probes: Sequence[int]) -> bool:
+        """Tell whether the content holds one of *probes*, a text's windows at `WIDE_STRIDE`.
+
+        Every shared run of `WIDE` bytes makes it so: blocks at 8 and probes at 7, being coprime,
+        meet once in 56 bytes.
+        """
+        if self._blocks_end + WINDOW <= len(self.data):
+            self._read_blocks()
+        return not self._blocks.isdisjoint(probes)
 
     def spans(self, needle: Needle, least: int) -> list[Span]:
         """Return the maximal runs of at least *least* (>= 16) bytes that *needle* shares."""
         text = needle.data
         if len(text) < least or len(self.data) < least:
             return []
-        self._asked += 1
-        if self._asked <= PATIENCE and len(text) * len(self.data) <= _SEARCH_LIMIT:
-            stride = least - WINDOW + 1
-            content = self.data
-            met = [
-                at
-                for at in range(0, len(text) - WINDOW + 1, stride)
-                if text[at : at + WINDOW] in content
-            ]
+        if least >= WIDE:
+            met = self._met_blocks(needle, WIDE_STRIDE, least)
+        elif len(self.data) > DENSE_LIMIT:
+            met = self._met_blocks(needle, 1, least)
         else:
-            met = self._met(needle, least)
+            met = self._met_windows(needle, least)
         return self._located(text, least, met) if met else []
 
-    def _met(self, needle: Needle, least: int) -> list[int]:
-        windows = self._updated()
-        if self._dense:
-            stride = (least - WINDOW + 1) // WINDOW * WINDOW
-            step, needed = 1, least - WINDOW + 1
-        else:
-            # Content at 8 and text at 7, being coprime, meet once in 56 bytes.
-            stride = _WIDE_STRIDE if least >= _WIDE else 1
-            step, needed = WINDOW, (least - WINDOW + 1) // WINDOW
+    def _met_blocks(self, needle: Needle, stride: int, least: int) -> list[int]:
         probes = needle.windows(stride)
-        if windows.isdisjoint(probes):
+        if not self.meets(probes):
+            return []
+        known = self._blocks
+        every = needle.windows(1)
+        needed = (least - WINDOW + 1) // WINDOW
+        return [
+            at
+            for at, probe in zip(range(0, len(every), stride), probes, strict=True)
+            if probe in known and _lasts(every, at, known, WINDOW, needed)
+        ]
+
+    def _met_windows(self, needle: Needle, least: int) -> list[int]:
+        self._asked += 1
+        content, text = self.data, needle.data
+        if self._asked <= PATIENCE and len(text) * len(content) <= _SEARCH_LIMIT:
+            return [
+                at
+                for at in range(0, len(text) - WINDOW + 1, least - WINDOW + 1)
+                if text[at : at + WINDOW] in content
+            ]
+        known = self._updated_windows()
+        stride = (least - WINDOW + 1) // WINDOW * WINDOW
+        probes = needle.windows(stride)
+        if known.isdisjoint(probes):
             return []
         every = needle.windows(1)
         return [
             at
-            for number, probe in enumerate(probes)
-            if probe in windows and _lasts(every, at := number * stride, windows, step, needed)
+            for at, probe in zip(range(0, len(text), stride), probes, strict=False)
+            if probe in known and _lasts(every, at, known, 1, least - WINDOW + 1)
         ]
 
-    def _updated(self) -> set[int]:
-        size = len(self.data)
-        dense = size <= DENSE_LIMIT
-        if self._windows is None or dense != self._dense:
-            self._windows, self._known, self._dense = set(), 0, dense
-        if self._known < size:
-            with memoryview(self.data) as view:
-                for offset in range(WINDOW) if dense else (0,):
-                    start = self._known + offset
-                    end = start + (size - start) // WINDOW * WINDOW
-                    if end > start:
-                        with view[start:end] as part, part.cast("Q") as blocks:
-                            self._windows.update(blocks)
-            self._known = max(size - WINDOW + 1, 0) if dense else size // WINDOW * WINDOW
+    def _updated_windows(self) -> set[int]:
+        for offset in range(WINDOW):
+            self._read(self._windows, self._windows_end + offset)
+        self._windows_end = max(len(self.data) - WINDOW + 1, 0)
         return self._windows
+
+    def _read_blocks(self) -> None:
+        self._read(self._blocks, self._blocks_end)
+        self._blocks_end = len(self.data) // WINDOW * WINDOW
+
+    def _read(self, known: set[int], start: int) -> None:
+        """Add the blocks from *start* on to *known*."""
+        end = start + (len(self.data) - start) // WINDOW * WINDOW
+        if end > start:
+            with memoryview(self.data) as view, view[start:end] as part, part.cast("Q") as blocks:
+                known.update(blocks)
 
     def _located(self, text: bytes, least: int, met: list[int]) -> list[Span]:
         content = self.data

@@ -14,15 +14,17 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from zeroret.content.encodings import APART
-from zeroret.content.escapes import unescaped, unquoted
+from zeroret.content.escapes import unquoted, without_escapes
 from zeroret.content.folding import folded
-from zeroret.content.haystack import Haystack
+from zeroret.content.haystack import WIDE, Haystack
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from zeroret.content.flight import Flight
     from zeroret.content.haystack import Needle, Span
 
-OVERLAP: Final = 64
+OVERLAP: Final = WIDE
 """The longest threshold: runs of up to this many bytes are found across joints."""
 
 KEYS_LIMIT: Final = 64
@@ -64,7 +66,17 @@ class Form:
 class Index:
     """What matching knows of one exchange's content."""
 
-    __slots__ = ("_busy", "_exact", "_fold", "_forms", "_held_back", "_lock", "_pairs", "_taken")
+    __slots__ = (
+        "__weakref__",
+        "_busy",
+        "_exact",
+        "_fold",
+        "_forms",
+        "_held_back",
+        "_lock",
+        "_pairs",
+        "_taken",
+    )
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -88,6 +100,13 @@ class Index:
             self._update(flight)
             return self._fold.spans(needle, least)
 
+    def meets(self, flight: Flight, probes: Sequence[int]) -> bool:
+        """Tell cheaply whether a run of `WIDE` bytes may be shared; see `Haystack.meets`."""
+        if len(flight.chunks) > self._taken:
+            with self._lock:
+                self._update(flight)
+        return self._exact.meets(probes)
+
     def _update(self, flight: Flight) -> None:
         chunks = flight.chunks[self._taken :]
         if not chunks:
@@ -106,6 +125,10 @@ class Index:
                     ]
                 )
             )
+        except BaseException:
+            # Part of the content may be missing now: whoever asks next begins anew.
+            flight.index = None
+            raise
         finally:
             self._busy = False
 
@@ -131,11 +154,11 @@ class Index:
             if not part:
                 continue
             before = once.tail
-            decoded = _decoded(part)
+            decoded = without_escapes(part)
             once.add(decoded, last=last)
             # Again: the arguments of a tool call are JSON within JSON.
             if b"\\" in decoded or b"plainer" in self._forms:
-                self._form(b"plainer", tail=before).add(_decoded(decoded), last=last)
+                self._form(b"plainer", tail=before).add(without_escapes(decoded), last=last)
 
     def _add_values(self, data: bytes) -> None:
         done = 0
@@ -148,10 +171,10 @@ class Index:
             value = pair[2]
             if len(value) > 2 * _LONG_VALUE:
                 # What lies within a long value stands in the other forms; here the joints count.
-                form.add(_decoded(_decoded(value[:_LONG_VALUE])))
+                form.add(without_escapes(without_escapes(value[:_LONG_VALUE])))
                 form = self._forms[key] = Form(self._exact, self._fold)
                 value = value[-_LONG_VALUE:]
-            form.add(_decoded(_decoded(value)))
+            form.add(without_escapes(without_escapes(value)))
         rest = data[done:]
         self._pairs = rest if len(rest) <= _PENDING_LIMIT else b""
 
@@ -170,8 +193,3 @@ def index_of(flight: Flight) -> Index:
         if flight.closed:
             flight.index = None
     return index
-
-
-def _decoded(data: bytes) -> bytes:
-    view = unescaped(data)
-    return data if view is None else view.data

@@ -155,10 +155,10 @@ class LiveSet:
         """Drop the oldest flights in grace until the budget holds. Needs the lock."""
         excess = self.held - self._budget
         while excess > 0:
-            queues = [queue for queue in self._grace.values() if queue]
-            if not queues:
+            closed = [(queue[0][0] - grace, grace) for grace, queue in self._grace.items() if queue]
+            if not closed:
                 return
-            excess -= self._drop_first(min(queues, key=_first_due))
+            excess -= self._drop_first(self._grace[min(closed)[1]])
 
     def _drop_first(self, queue: deque[tuple[float, int, Flight]]) -> int:
         _, held, flight = queue.popleft()
@@ -187,10 +187,6 @@ class LiveSet:
         for flight in self._running:
             # Its lock may have been held by a thread that the child does not have.
             flight.index = None
-
-
-def _first_due(queue: deque[tuple[float, int, Flight]]) -> float:
-    return queue[0][0]
 
 
 def _renew(method: weakref.WeakMethod[Callable[[], None]]) -> None:

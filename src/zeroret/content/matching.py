@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from zeroret.content import disguises, folding
-from zeroret.content.haystack import Needle
+from zeroret.content.haystack import WIDE, WIDE_STRIDE, Needle
 from zeroret.content.index import index_of
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ OWN: Final = 16
 OWN_LARGE: Final = 24
 """The same for content of more than `LARGE` bytes, which ordinary lines collide with at 16."""
 
-OTHER: Final = 64
+OTHER: Final = WIDE
 """Shared bytes from which a text is taken to quote another exchange."""
 
 LARGE: Final = 4096
@@ -61,7 +61,7 @@ def shared(
     (near if background else far).extend(flight for flight in others if flight is not own)
     message = _Message(data)
     spans = [span for flight in near if not flight.closed for span in message.near(flight)]
-    spans += [span for flight in far if not flight.closed for span in message.far(flight)]
+    spans += message.far(far)
     if not spans:
         return []
     spans = merged(spans)
@@ -115,11 +115,17 @@ class _Message:
             for start, end in index.folded_spans(flight, form.folded, least):
                 yield form.origin(*folding.origin(form.exact.data, start, end))
 
-    def far(self, flight: Flight) -> Iterator[Span]:
-        """Yield what the text shares with another exchange: as it is and decoded."""
-        index = index_of(flight)
-        for form in (self._plain, *self._views):
-            if len(form.exact.data) >= OTHER:
+    def far(self, flights: Iterable[Flight]) -> Iterator[Span]:
+        """Yield what the text shares with other exchanges: as it is and decoded."""
+        forms = [form for form in (self._plain, *self._views) if len(form.exact.data) >= OTHER]
+        if not forms:
+            return
+        probes = [probe for form in forms for probe in form.exact.windows(WIDE_STRIDE)]
+        for flight in flights:
+            index = index_of(flight)
+            if flight.closed or not index.meets(flight, probes):
+                continue
+            for form in forms:
                 for start, end in index.spans(flight, form.exact, OTHER):
                     yield form.origin(start, end)
 
