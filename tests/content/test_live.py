@@ -174,7 +174,7 @@ def test_nothing_refers_to_content_after_the_drop() -> None:
     gone = weakref.ref(chunk)
     live.enter(flight)
     assert shares("brown fox jumps over the lazy", flight)
-    index = weakref.ref(flight.index)  # type: ignore[arg-type]  # typed object, it is an Index
+    index = weakref.ref(flight.index)
     live.leave(flight, 0.05)
     assert until(lambda: flight.closed)
     del chunk

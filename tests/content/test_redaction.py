@@ -18,7 +18,7 @@ from zeroret.content.redaction import MARKER, WITHHELD, Redactor, redact
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-SECRET = 'my sister "Alva" takes 40 mg\nof lithium — since Örebro, which her ward ignores'  # noqa: S105 - content, not a password
+SECRET = 'my sister "Alva" takes 40 mg\nof lithium — since Örebro, which her ward ignores'
 
 
 @pytest.fixture
