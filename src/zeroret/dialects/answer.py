@@ -182,9 +182,12 @@ class StreamReader(Answer):
         return sum(map(len, self._pending)) + self._kept_size + self._buffer.held
 
     def feed(self, chunk: bytes, /) -> bool:
-        """Take a chunk; True when it completes the terminal event, once."""
-        self._pending.append(chunk)
-        return self._look(chunk)
+        """Take a chunk; True when it completes the terminal event, once. Never raises."""
+        try:
+            self._pending.append(chunk)
+            return self._look(chunk)
+        except Exception:  # noqa: BLE001 - as `_break` says
+            return self._break()
 
     def finish(self, *, complete: bool, count: bool) -> None:
         """Read what is left; a last event without its blank line is read if it is whole."""
@@ -214,16 +217,13 @@ class StreamReader(Answer):
         self._buffer.finish()
         self._tail = b""
 
-    def _look(self, chunk: bytes) -> bool:
-        """Look into *chunk*; at a fault of ours everything is let go, and nothing raised."""
-        try:
-            return self._look_closely(chunk)
-        except Exception:  # noqa: BLE001 - a fault of ours must not reach the reply
-            self.broken = True
-            self.drop()
-            return False
+    def _break(self) -> bool:
+        """Let everything go after a fault of ours, which must not reach the reply."""
+        self.broken = True
+        self.drop()
+        return False
 
-    def _look_closely(self, chunk: bytes) -> bool:
+    def _look(self, chunk: bytes) -> bool:
         if self.broken:
             self._pending.clear()
             return False

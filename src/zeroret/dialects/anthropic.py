@@ -171,17 +171,20 @@ class Stream(StreamReader):
 
     def feed(self, chunk: bytes, /) -> bool:
         """Take a chunk; True when it completes ``message_stop`` or an error event."""
-        pending = self._pending
-        pending.append(chunk)
-        if (
-            chunk.find(b"\n", 40) == (size := len(chunk)) - 2
-            and chunk[:13] == b"event: conten"
-            and len(pending) < self._most
-            and size < LARGE
-        ):
-            # one event about a content block, which is not the terminal one
-            return False
-        return self._look(chunk)
+        try:
+            pending = self._pending
+            pending.append(chunk)
+            if (
+                chunk.find(b"\n", 40) == (size := len(chunk)) - 2
+                and chunk[:13] == b"event: conten"
+                and len(pending) < self._most
+                and size < LARGE
+            ):
+                # one event about a content block, which is not the terminal one
+                return False
+            return self._look(chunk)
+        except Exception:  # noqa: BLE001 - as `_break` says
+            return self._break()
 
     def _scan_terminal(self, text: bytes) -> None:
         for part in (sse.last_events(text, 4096), text):

@@ -247,16 +247,19 @@ class Stream(StreamReader):
 
     def feed(self, chunk: bytes, /) -> bool:
         """Take a chunk; True when it completes ``data: [DONE]``."""
-        pending = self._pending
-        pending.append(chunk)
-        if (
-            (chunk[-3:] == b"}\n\n" or chunk[-5:] == b"}\r\n\r\n")
-            and len(pending) < self._most
-            and len(chunk) < LARGE
-        ):
-            # the event that ends here is an object, so it is not the terminal one
-            return False
-        return self._look(chunk)
+        try:
+            pending = self._pending
+            pending.append(chunk)
+            if (
+                (chunk[-3:] == b"}\n\n" or chunk[-5:] == b"}\r\n\r\n")
+                and len(pending) < self._most
+                and len(chunk) < LARGE
+            ):
+                # the event that ends here is an object, so it is not the terminal one
+                return False
+            return self._look(chunk)
+        except Exception:  # noqa: BLE001 - as `_break` says
+            return self._break()
 
     def _scan_terminal(self, text: bytes) -> None:
         for part in (sse.last_events(text, 4096), text):

@@ -15,6 +15,14 @@ PLACES: Final = 256
 
 _BEYOND: Final = (-1, -1)
 
+_FRAMINGS: Final = {
+    "chat": framing.count_chat,
+    "text": framing.count_text,
+    "embeddings": framing.count_embeddings,
+    "messages": framing.count_messages,
+}
+"""How the prompts of each kind of request are framed."""
+
 
 class DeliveredText:
     """Counts the tokens of delivered text, place by place, holding no more than a token's rest."""
@@ -25,18 +33,44 @@ class DeliveredText:
         self._counter = counter
         self._streams: dict[tuple[int, int], TokenStream] = {}
 
+    @property
+    def held(self) -> int:
+        """Characters held."""
+        return sum(stream.held for stream in self._streams.values())
+
     def count(self, parts: dict[tuple[int, int], list[str]], model: str | None) -> None:
         """Take a batch of text; *model* chooses the vocabulary of places that are new."""
+        streams = self._streams
         for place, texts in parts.items():
-            stream = self._streams.get(place)
+            text = "".join(texts)
+            if not text:
+                continue
+            stream = streams.get(place)
             if stream is None:
-                place_ = place if len(self._streams) < PLACES else _BEYOND
-                stream = self._streams.get(place_) or self._counter.stream(model=model)
-                self._streams[place_] = stream
-            stream.feed("".join(texts))
+                known = place if len(streams) < PLACES else _BEYOND
+                stream = streams.get(known)
+                if stream is None:
+                    stream = streams[known] = self._counter.stream(model=model)
+            stream.feed(text)
 
     def total(self) -> tuple[int, bool]:
-        """Return the tokens of everything, and whether the count is exact."""
-        tokens = sum(stream.finish() for stream in self._streams.values())
-        exact = all(stream.exact for stream in self._streams.values())
-        return tokens, exact and _BEYOND not in self._streams
+        """Return the tokens of everything, and whether that is exact."""
+        streams = self._streams.values()
+        tokens = sum(stream.finish() for stream in streams)
+        return tokens, all(stream.exact for stream in streams) and _BEYOND not in self._streams
+
+
+def count_prompt(
+    kind: str, request: dict[str, Any], counter: TokenCounter, model: str | None
+) -> PromptCount:
+    """Return the tokens and images of the prompt of a decoded *request* of one *kind*."""
+    return _FRAMINGS[kind](request, counter=counter, model=model)
+
+
+def prepare(counter: TokenCounter, model: str | None) -> bool:
+    """Return whether the vocabulary of *model* is there; if not, load it in the background."""
+    name, _ = models.resolve(model, counter.models)
+    if vocabulary.loaded(name):
+        return True
+    vocabulary.load_in_background(name)
+    return False

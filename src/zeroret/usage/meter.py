@@ -208,7 +208,7 @@ class Meter:
                 metered = self._finish(complete=complete)
             except Exception:  # noqa: BLE001 - as above
                 self._give_up()
-                metered = self._result(Usage(), [], None)
+                metered = self._result(self._reported(), [], None)
             self._metered = metered
             self._drop()
         return self._metered
