@@ -1,4 +1,4 @@
-"""What every test may use: a runtime in memory, both async libraries, and the recorded exchanges."""
+"""What every test may use: a runtime in memory, async libraries, recorded exchanges."""
 
 from __future__ import annotations
 

@@ -25,7 +25,8 @@ PROMPT: Final = "my diagnosis is a secret of mine"
 
 def quick_start(framework: str) -> str:
     """Return the Python block under the heading of *framework*."""
-    found = re.search(rf"^### {framework}$.*?^```python\n(.*?)^```$", README, re.M | re.S)
+    pattern = rf"^### {framework}$.*?^```python\n(.*?)^```$"
+    found = re.search(pattern, README, re.MULTILINE | re.DOTALL)
     assert found is not None, f"the README has no quick start for {framework}"
     return found[1]
 

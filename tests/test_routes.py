@@ -14,6 +14,9 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import include, path, re_path
 from django.views.decorators.http import require_POST
 from fastapi import APIRouter, FastAPI, HTTPException
+from litestar import Litestar
+from litestar import Router as LitestarRouter
+from litestar import get as litestar_get
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
@@ -182,10 +185,24 @@ def test_install_twice_is_once(runtime: ZeroRetention) -> None:
     assert routes_of(runtime) == ["/v2/chat"]
 
 
+def test_litestar_templates(runtime: ZeroRetention) -> None:
+    """Litestar's routers give the whole template."""
+
+    @litestar_get("/{thing:str}", sync_to_thread=False)
+    def thing(thing: str) -> str:
+        return thing
+
+    app = Litestar([LitestarRouter("/api", route_handlers=[thing])])
+    client = TestClient(runtime.install(runtime.install(app)))  # type: ignore[arg-type] # any ASGI app will do
+    assert client.get("/api/secret").status_code == 200
+    client.get("/secret")
+    assert routes_of(runtime) == ["/api/{thing}", "other"]
+
+
 def test_flask_templates(runtime: ZeroRetention) -> None:
     """Blueprints keep their prefixes; 405 has the rule, 404 has none."""
-    app = flask.Flask("tests")
-    blueprint = flask.Blueprint("b", "tests", url_prefix="/bp/<org>")
+    app = flask.Flask("tests", root_path=".")
+    blueprint = flask.Blueprint("b", "tests", root_path=".", url_prefix="/bp/<org>")
 
     @blueprint.get("/items/<int:item>")
     def items(org: str, item: int) -> str:
@@ -219,13 +236,13 @@ def test_flask_templates(runtime: ZeroRetention) -> None:
 
 def test_flask_behind_a_dispatcher(runtime: ZeroRetention) -> None:
     """An app that another WSGI middleware mounts keeps its rule."""
-    app = flask.Flask("tests")
+    app = flask.Flask("tests", root_path=".")
 
     @app.get("/x/<y>")
     def x(y: str) -> str:
         return y
 
-    root = flask.Flask("root")
+    root = flask.Flask("root", root_path=".")
     client = Client(runtime.wsgi(DispatcherMiddleware(root, {"/mounted": app})))
     client.get("/mounted/x/secret")
     assert routes_of(runtime) == ["/x/<y>"]
@@ -264,14 +281,17 @@ def django_handler() -> WSGIHandler:
 def test_django_templates(runtime: ZeroRetention, django_handler: WSGIHandler) -> None:
     """Includes join to the whole template; 405 has one, 404 has none."""
     client = Client(runtime.wsgi(django_handler))
+    answers = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(settings, "ROOT_URLCONF", __name__)
-        client.get("/plain/secret/")
-        client.post("/api/2/chat")
-        client.get("/api/2/chat")
-        client.get("/re/77")
-        client.get("/crash/secret")
-        client.get("/secret")
+        answers.append(client.get("/plain/secret/"))
+        answers.append(client.post("/api/2/chat"))
+        answers.append(client.get("/api/2/chat"))
+        answers.append(client.get("/re/77"))
+        answers.append(client.get("/crash/secret"))
+        answers.append(client.get("/secret"))
+    for answer in answers:
+        answer.close()
     assert routes_of(runtime) == [
         "/plain/<str:name>/",
         "/api/<int:version>/chat",

@@ -28,6 +28,7 @@ def environ(payload: bytes = b"", path: str = "/v1/chat/completions", **extra: A
     """Return a POST's environment as a server makes it."""
     made: Environ = {
         "REQUEST_METHOD": "POST",
+        "SCRIPT_NAME": "",
         "PATH_INFO": path,
         "QUERY_STRING": "",
         "CONTENT_TYPE": "application/json",
@@ -216,7 +217,9 @@ def test_exc_info_is_passed_only_where_it_was_given(runtime: ZeroRetention) -> N
 
 def test_a_head_request_is_complete_without_a_body(runtime: ZeroRetention) -> None:
     """A reply that has no body is whole even if the server never asks for one."""
-    response = runtime.wsgi(answering(b"x"))(environ(REQUEST_METHOD="HEAD"), lambda *_: lambda _: None)
+    response = runtime.wsgi(answering(b"x"))(
+        environ(REQUEST_METHOD="HEAD"), lambda *_: lambda _: None
+    )
     response.close()  # type: ignore[attr-defined] # the shell's responses close
     assert only(runtime).outcome == "completed"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +27,7 @@ _NORMAL_CLOSE: Final = frozenset({None, 1000, 1001, 1005})  # RFC 6455, 7.4.1
 _SWITCHING_PROTOCOLS: Final = 101
 _FORBIDDEN: Final = 403
 
+
 class ZeroRetentionMiddleware:
     """ASGI middleware that enforces zero retention and meters every exchange.
 
@@ -36,7 +38,9 @@ class ZeroRetentionMiddleware:
     Spec: https://asgi.readthedocs.io/en/latest/specs/www.html
     """
 
-    def __init__(self, app: ASGIApp, *, runtime: ZeroRetention | None = None, **options: Any) -> None:
+    def __init__(
+        self, app: ASGIApp, *, runtime: ZeroRetention | None = None, **options: Any
+    ) -> None:
         self.app = app
         self.runtime = shared(runtime, options)
 
@@ -215,7 +219,5 @@ def _frame(message: Message) -> bytes:
 
 
 def _reset(token: Token[Flight | None]) -> None:
-    try:
+    with suppress(ValueError):  # closed from another context (a generator's): it ends with it
         CURRENT.reset(token)
-    except ValueError:
-        pass  # closed from another context (a generator's, a cancelled task's): it ends with it

@@ -135,12 +135,14 @@ class Exchange(Flight):
             self.meter.request_start(
                 named.get(b"content-type", b""), named.get(b"content-encoding", b"")
             )
-        self.hold(b"\n".join(value for name, value in named.items() if name not in _ORDINARY_HEADERS))
+        self.hold(
+            b"\n".join(value for name, value in named.items() if name not in _ORDINARY_HEADERS)
+        )
         if query:
             self.hold(query)
 
     def account_is(self, account: str | None) -> None:
-        """Note the account that `identify` vouched for; anything but a string vouches for nobody."""
+        """Note the account that `identify` gave; anything but a string vouches for nobody."""
         if isinstance(account, str) and account:
             self._account = self._runtime.pseudonyms.account(account)
 

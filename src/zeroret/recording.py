@@ -92,7 +92,9 @@ class Recorder:
         kept = policy.columns
         self._stamp = policy.stamp
         self._models = models
-        self._sources = tuple((name, _SOURCES[name]) for name in COLUMNS if name in kept & _SOURCES.keys())
+        self._sources = tuple(
+            (name, _SOURCES[name]) for name in COLUMNS if name in kept & _SOURCES.keys()
+        )
         self._counts = tuple(name for name in TOKEN_COLUMNS if name in kept)
         self._model_columns = tuple(name for name in _MODELS if name in kept)
         self._columns = kept - ALWAYS

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 import threading
 import weakref
 from collections import Counter
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 
 from zeroret.content.live import LIVE
 from zeroret.environment import from_environment
 from zeroret.errors import ConfigurationError
 from zeroret.guards import exceptions, logs, tally, threads
 from zeroret.integrations.routing import watch_routers
-from zeroret.journal import Journal, MemoryJournal, place
+from zeroret.journal import Journal, MemoryJournal
 from zeroret.journal.delivery import Delivery
+from zeroret.journal.pepper import pepper
+from zeroret.journal.place import place
 from zeroret.options import Options, checked
 from zeroret.recording import NOTHING, Recorder
 from zeroret.sinks import open_sink, sink_key
@@ -29,12 +29,13 @@ from zeroret.usage.record import COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
     from types import TracebackType
     from typing import Unpack
 
     from zeroret.exchange import Exchange
     from zeroret.policy import Policy
-    from zeroret.types import ASGIApp, UsageSink, WSGIApp
+    from zeroret.types import ASGIApp, WSGIApp
     from zeroret.usage.record import Outcome
 
 App = TypeVar("App")
@@ -67,13 +68,18 @@ class ZeroRetention:
     """
 
     def __init__(
-        self, policy: str | os.PathLike[str] | Policy = "usage-only", sinks: Iterable[Any] = (), **options: Unpack[Options]
+        self,
+        policy: str | os.PathLike[str] | Policy = "usage-only",
+        sinks: Iterable[Any] = (),
+        **options: Unpack[Options],
     ) -> None:
         self.options = checked(policy, sinks, options)
         self.policy = self.options.policy
         if "client" in self.policy.columns:
             client.require()
-        self._place = place(self.options.journal, self.options.sinks, os.environ)
+        self._place: Path | Literal["memory"] = place(
+            self.options.journal, self.options.sinks, os.environ
+        )
         self.log_guard = self.options.log_guard
         self.enforce = self.options.mode == "enforce"
         self.identify = self.options.identify
@@ -85,7 +91,6 @@ class ZeroRetention:
         self._lock = threading.Lock()
         self._journal: Journal | MemoryJournal | None = None
         self._delivery: Delivery | None = None
-        self._sinks: list[UsageSink] = []
         self.pseudonyms = Pseudonyms(os.urandom(32))
         self._failures: Counter[str] = Counter()
         _claim(self._place, self)
@@ -145,16 +150,17 @@ class ZeroRetention:
         else:
             journal = Journal(self._place, killed=self._recorder.killed)
         journal.open()
-        self._sinks = [open_sink(sink, columns=self._columns) for sink in self.options.sinks]
-        keys = [sink_key(sink, index) for index, sink in enumerate(self.options.sinks)]
-        self._delivery = Delivery(journal, dict(zip(keys, self._sinks, strict=True)))
-        self.pseudonyms = Pseudonyms(journal.pepper())
+        self.pseudonyms = Pseudonyms(pepper(self._place))
+        specs = self.options.sinks
+        sinks = [open_sink(sink, columns=self._columns) for sink in specs]
+        keys = [sink_key(sink, index) for index, sink in enumerate(specs)]
+        self._delivery = Delivery(journal, list(zip(keys, sinks, strict=True)))
         watch_routers()
         threads.install()
         if self.log_guard != "none":
             logs.install()
         self._journal = journal
-        _exit_courtesy(self)
+        self._delivery.start()
 
     @property
     def journal(self) -> Journal | MemoryJournal:
@@ -167,7 +173,7 @@ class ZeroRetention:
         return journal
 
     def flush(self, timeout: float = _DRAIN) -> bool:
-        """Wait until every record so far stands in every sink; False if *timeout* seconds passed."""
+        """Wait until every sink holds every record so far; False after *timeout* seconds."""
         delivery = self._delivery
         return delivery is None or delivery.flush(timeout)
 
@@ -178,13 +184,7 @@ class ZeroRetention:
             if journal is None or delivery is None:
                 return
             self._journal = self._delivery = None
-            delivery.flush(timeout)
-            delivery.close()
-            journal.close()
-            for sink in self._sinks:
-                with suppress(Exception):
-                    sink.close()
-            self._sinks = []
+            delivery.close(timeout)
             if self.log_guard != "none":
                 logs.uninstall()
             threads.uninstall()
@@ -193,7 +193,10 @@ class ZeroRetention:
         return self.start()
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -206,7 +209,7 @@ class ZeroRetention:
     # What the shells and exchanges ask.
 
     def write(self, exchange: Exchange, outcome: Outcome) -> None:
-        """Write the one record of *exchange*; an error of ours costs its details, not the record."""
+        """Write the one record of *exchange*; an error of ours costs details, not the record."""
         journal = self.journal
         try:
             meter = exchange.meter
@@ -251,11 +254,6 @@ class ZeroRetention:
     def failures(self) -> dict[str, int]:
         """How often each part of ours failed, by place."""
         return dict(self._failures)
-
-    @property
-    def sinks(self) -> tuple[UsageSink, ...]:
-        """The open sinks, in the order in which they were given."""
-        return tuple(self._sinks)
 
     @property
     def delivery(self) -> Delivery | None:
@@ -308,15 +306,3 @@ def _claim(place_: Any, runtime: ZeroRetention) -> None:
             f"the journal {place_} belongs to policy {owner.policy.stamp} in this process; "
             f"give {runtime.policy.stamp} a folder of its own with journal="
         )
-
-
-def _exit_courtesy(runtime: ZeroRetention) -> None:
-    """Drain at a regular exit; without it the journal keeps the records for the next start."""
-    reference = weakref.ref(runtime)
-
-    def close() -> None:
-        alive = reference()
-        if alive is not None:
-            alive.close()
-
-    atexit.register(close)

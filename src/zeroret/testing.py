@@ -37,7 +37,7 @@ def usage_records(runtime: ZeroRetention) -> list[UsageRecord]:
         TypeError: *runtime* has no memory sink.
         TimeoutError: delivery did not catch up.
     """
-    for sink in runtime.sinks:
+    for sink in runtime.options.sinks:
         if isinstance(sink, MemorySink):
             if not runtime.flush(_TIMEOUT):
                 raise TimeoutError(f"records were not delivered within {_TIMEOUT:g} seconds")

@@ -35,7 +35,7 @@ StartResponse: TypeAlias = Callable[..., Callable[[bytes], object]]
 WSGIApp: TypeAlias = Callable[[Environ, StartResponse], Iterable[bytes]]
 """A WSGI application."""
 
-Identify: TypeAlias = Callable[[str], "str | None | Awaitable[str | None]"]
+Identify: TypeAlias = Callable[[str], "str | Awaitable[str | None] | None"]
 """``identify(credential) -> account``, sync or async; None means: not vouched for."""
 
 

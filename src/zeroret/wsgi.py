@@ -28,7 +28,9 @@ class ZeroRetentionWSGIMiddleware:
     and unbuffered; an application that is wrapped twice is handled once.
     """
 
-    def __init__(self, app: WSGIApp, *, runtime: ZeroRetention | None = None, **options: Any) -> None:
+    def __init__(
+        self, app: WSGIApp, *, runtime: ZeroRetention | None = None, **options: Any
+    ) -> None:
         self.app = app
         self.runtime = shared(runtime, options)
 

@@ -119,7 +119,9 @@ def main() -> None:
         journal=folder / "journal",
         identify=lambda credential: credential,
     )
-    app: ASGIApp = zr.asgi(Starlette(routes=[Route("/v1/chat/completions", chat, methods=["POST"])]))
+    app: ASGIApp = zr.asgi(
+        Starlette(routes=[Route("/v1/chat/completions", chat, methods=["POST"])])
+    )
     if name == "sent":
         app = SentFailpoint(app, failpoint)
     listener = socket.create_server(("127.0.0.1", 0))

@@ -110,7 +110,7 @@ def test_no_kill_loses_or_doubles_a_record(failpoint: str, tmp_path: Path) -> No
         rows = recovered(tmp_path)
         by_account = Counter(account for account, _ in rows if account is not None)
         assert max(by_account.values(), default=0) == 1, "a record was doubled"
-        outcome_of = {account: outcome for account, outcome in rows}
+        outcome_of = dict(rows)
         mid_body = [one for one in seen if one.streamed and one.head and not one.whole]
         outcomes["streams mid-body at the kill"] += len(mid_body)
         for one in seen:

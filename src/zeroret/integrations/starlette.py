@@ -9,6 +9,9 @@ import wrapt
 from zeroret.content.flight import CURRENT
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from zeroret.content.flight import Flight
     from zeroret.types import ASGIApp
 
 
@@ -34,15 +37,25 @@ def _mount_taken(handle: Any, mount: Any, args: Any, kwargs: Any) -> Any:
     flight = CURRENT.get()
     if flight is not None:
         flight.route = flight.mount + mount.path_format
-        flight.mount += mount.path
+        flight.mount = flight.route.removesuffix("/{path}")
     return handle(*args, **kwargs)
 
 
 def _route_taken(handle: Any, route: Any, args: Any, kwargs: Any) -> Any:
     flight = CURRENT.get()
-    if flight is not None:
-        flight.route = flight.mount + _path_format(route, args[0] if args else kwargs["scope"])
-    return handle(*args, **kwargs)
+    if flight is None:
+        return handle(*args, **kwargs)
+    flight.route = flight.mount + _path_format(route, args[0] if args else kwargs["scope"])
+    return _noting_errors(flight, handle(*args, **kwargs))
+
+
+async def _noting_errors(flight: Flight, handling: Awaitable[None]) -> None:
+    """Note what the route raised, before the framework answers it with a 500."""
+    try:
+        await handling
+    except Exception as error:
+        flight.note_error(error)
+        raise
 
 
 def _path_format(route: Any, scope: Any) -> str:
@@ -69,5 +82,3 @@ def install(app: Any, middleware: Any) -> None:
         return wrapped
 
     app.build_middleware_stack = build_middleware_stack
-
-
