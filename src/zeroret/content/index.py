@@ -13,13 +13,15 @@ import re
 import threading
 from typing import TYPE_CHECKING, Final
 
+from zeroret.content import crowd
+from zeroret.content.crowd import CROWD
 from zeroret.content.encodings import APART
 from zeroret.content.escapes import unquoted, without_escapes
 from zeroret.content.folding import folded
 from zeroret.content.haystack import WIDE, Haystack
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
     from zeroret.content.flight import Flight
     from zeroret.content.haystack import Needle, Span
@@ -30,8 +32,11 @@ OVERLAP: Final = WIDE
 KEYS_LIMIT: Final = 64
 """JSON keys whose values are joined, per exchange."""
 
+CROWD_LIMIT: Final = 2**17
+"""Bytes of content in all its forms past which an exchange is looked up on its own."""
+
 _PAIR: Final = re.compile(rb'"([^"\\]{1,64}+)"\s*+:\s*+"((?:[^"\\]++|\\.)*+)"', re.DOTALL)
-_LONG_VALUE: Final = 1024
+_LONG_VALUE: Final = 256
 _ESCAPE_TAIL: Final = 32
 _PENDING_LIMIT: Final = 2**20
 
@@ -73,6 +78,7 @@ class Index:
         "_fold",
         "_forms",
         "_held_back",
+        "_joined",
         "_lock",
         "_pairs",
         "_taken",
@@ -82,6 +88,7 @@ class Index:
         self._lock = threading.RLock()
         self._busy = False
         self._taken = 0
+        self._joined = 0
         self._exact = Haystack()
         self._fold = Haystack()
         self._forms: dict[bytes, Form] = {}
@@ -100,12 +107,26 @@ class Index:
             self._update(flight)
             return self._fold.spans(needle, least)
 
-    def meets(self, flight: Flight, probes: Sequence[int]) -> bool:
-        """Tell cheaply whether a run of `WIDE` bytes may be shared; see `Haystack.meets`."""
-        if len(flight.chunks) > self._taken:
+    def join_crowd(self, flight: Flight) -> bool:
+        """Have the crowd know all content so far; False if there is too much of it."""
+        data = self._exact.data
+        if len(flight.chunks) > self._taken or len(data) - self._joined >= crowd.BLOCK:
             with self._lock:
                 self._update(flight)
-        return self._exact.meets(probes)
+                if len(data) > CROWD_LIMIT:
+                    return False
+                CROWD.join(crowd.blocks(data, self._joined))
+                self._joined = len(data) // crowd.BLOCK * crowd.BLOCK
+        return len(data) <= CROWD_LIMIT
+
+    def __del__(
+        self,
+        leave: Callable[[list[bytes]], None] = CROWD.leave,
+        blocks: Callable[[bytearray, int], list[bytes]] = crowd.blocks,
+    ) -> None:
+        # Bound as defaults: at exit the module's globals may be gone before this index is.
+        if self._joined:
+            leave(blocks(self._exact.data[: self._joined], 0))
 
     def _update(self, flight: Flight) -> None:
         chunks = flight.chunks[self._taken :]

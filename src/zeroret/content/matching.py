@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from zeroret.content import disguises, folding
-from zeroret.content.haystack import WIDE, WIDE_STRIDE, Needle
+from zeroret.content import crowd, disguises, folding
+from zeroret.content.crowd import CROWD
+from zeroret.content.haystack import WIDE, Needle
 from zeroret.content.index import index_of
 
 if TYPE_CHECKING:
@@ -120,13 +121,15 @@ class _Message:
         forms = [form for form in (self._plain, *self._views) if len(form.exact.data) >= OTHER]
         if not forms:
             return
-        probes = [probe for form in forms for probe in form.exact.windows(WIDE_STRIDE)]
+        large: list[Flight] = []
+        small: list[Flight] = []
         for flight in flights:
-            index = index_of(flight)
-            if flight.closed or not index.meets(flight, probes):
-                continue
+            joined = index_of(flight).join_crowd(flight)
+            (small if joined else large).append(flight)
+        probes = [probe for form in forms for probe in crowd.probes(form.exact.data)]
+        for flight in [*large, *small] if CROWD.meets(probes) else large:
             for form in forms:
-                for start, end in index.spans(flight, form.exact, OTHER):
+                for start, end in index_of(flight).spans(flight, form.exact, OTHER):
                     yield form.origin(start, end)
 
 
