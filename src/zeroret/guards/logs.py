@@ -1,0 +1,273 @@
+"""The log guard: every record passes here at the last point before a handler emits it.
+
+It sits on the handler classes, not on loggers or handlers: so it covers child loggers, private
+handlers, loggers that do not propagate, `logging.lastResort`, queue handlers (in the thread that
+logs) and handlers that are called directly or defined later.
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import sys
+import threading
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from zeroret.content.flight import CURRENT, LAST, Flight
+from zeroret.content.live import LIVE
+from zeroret.guards import names, records, tally
+from zeroret.guards.matched import matched
+from zeroret.guards.records import GuardedRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+ACCESS: Final = {
+    "gunicorn.access": "zeroret.integrations.gunicorn",
+    "uvicorn.access": "zeroret.integrations.uvicorn",
+    "uvicorn.error": "zeroret.integrations.uvicorn",
+}
+"""Loggers of servers that log paths and queries, and who says what their lines may show."""
+
+_LOGGING: Final = logging.addLevelName.__code__.co_filename
+_QUEUE: Final = logging.handlers.QueueHandler
+_local: Final = threading.local()
+_access: dict[str, Callable[[logging.LogRecord, Flight | None], logging.LogRecord | None]] = {}
+
+
+def guard(record: logging.LogRecord, handler: logging.Handler | None = None) -> logging.LogRecord:
+    """Return what may be shown of *record*: itself, or a `GuardedRecord`. Never raises.
+
+    Args:
+        record: What was logged; it is never changed.
+        handler: Who is going to emit it, if that is known.
+    """
+    try:
+        if type(record) is GuardedRecord:
+            return record
+        flight = CURRENT.get()
+        if flight is not None and flight.closed:
+            flight = None
+        if record.name in ACCESS:
+            line = _access_line(record, flight)
+            if line is not None:
+                return line
+        if flight is None:
+            return _guard_background(record, handler) if LIVE.busy else record
+        if flight.log_guard == "none":
+            return record
+        if records.is_clean(record):
+            return _for_queue(record) if isinstance(handler, _QUEUE) else record
+        return _guard_flight(record, flight, handler)
+    except Exception:  # noqa: BLE001 - fails closed: whatever broke, the text is not shown
+        return _failed(record)
+
+
+def _guard_flight(
+    record: logging.LogRecord, flight: Flight, handler: logging.Handler | None
+) -> logging.LogRecord:
+    if getattr(_local, "inside", False):
+        return _failed(record)
+    _local.inside = True
+    try:
+        frame = caller()
+        if flight.log_guard == "strict":
+            shown, changed = records.strict(record, flight, frame, handler)
+            kind: tally.Kind = "withheld"
+        else:
+            shown, changed = matched(record, flight, LIVE.flights(), frame)
+            kind = "redacted"
+    except Exception:  # noqa: BLE001 - as in guard(), but here the mode is known
+        if flight.enforce:
+            return _failed(record)
+        tally.count("logs", "failed")
+        return record
+    finally:
+        _local.inside = False
+    if changed:
+        tally.count("logs", kind)
+    return shown if flight.enforce else record
+
+
+def _guard_background(
+    record: logging.LogRecord, handler: logging.Handler | None
+) -> logging.LogRecord:
+    """Guard a record of no exchange: what it shares with any that is live is taken out."""
+    flights = [flight for flight in LIVE.flights() if flight.log_guard != "none"]
+    if not flights:
+        return record
+    if records.is_clean(record):
+        return _for_queue(record) if isinstance(handler, _QUEUE) else record
+    if getattr(_local, "inside", False):
+        return _failed(record)
+    _local.inside = True
+    try:
+        shown, changed = matched(record, None, flights, caller())
+    finally:
+        _local.inside = False
+    if not changed:
+        return record
+    tally.count("logs", "redacted")
+    return shown if any(flight.enforce for flight in flights) else record
+
+
+def _access_line(record: logging.LogRecord, flight: Flight | None) -> logging.LogRecord | None:
+    """Return a server's access line as it may be shown; None if it is no such line."""
+    flight = flight or LAST.get()
+    if flight is not None and (flight.log_guard == "none" or not flight.enforce):
+        return None
+    rewrite = _access.get(record.name)
+    if rewrite is None:
+        rewrite = _access[record.name] = import_module(ACCESS[record.name]).access
+    return rewrite(record, flight)
+
+
+def _for_queue(record: logging.LogRecord) -> logging.LogRecord:
+    return records.copied(record)
+
+
+def _failed(record: logging.LogRecord) -> logging.LogRecord:
+    tally.count("logs", "failed")
+    return records.failed(record)
+
+
+def caller() -> FrameType | None:
+    """Return the frame that logged: the innermost one outside logging and these guards."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the documented way to the caller's frame
+    while frame is not None:
+        code = frame.f_code
+        if code.co_filename != _LOGGING and code not in _OURS:
+            return frame
+        frame = frame.f_back
+    return None
+
+
+def _handle(self: logging.Handler, record: logging.LogRecord) -> Any:
+    """`logging.Handler.handle`, with the guard between the filters and `emit`."""
+    before = _told(record) if type(record) is GuardedRecord and self.filters else None
+    passed: Any = self.filter(record)
+    if isinstance(passed, logging.LogRecord):
+        record = passed
+    if passed:
+        if before is not None and type(record) is GuardedRecord and _told(record) != before:
+            # A filter wrote on a record that was guarded already: it is an ordinary one again.
+            record = logging.makeLogRecord(record.__dict__)
+        record = guard(record, self)
+        self.acquire()
+        try:
+            self.emit(record)
+        finally:
+            self.release()
+    return passed
+
+
+def _told(record: logging.LogRecord) -> tuple[int, ...]:
+    told = (record.msg, record.args, record.exc_info, record.exc_text, record.stack_info)
+    return tuple(map(id, told))
+
+
+def _handle_error(self: logging.Handler, record: logging.LogRecord) -> None:
+    """`logging.Handler.handleError`, whose printed traceback leads to no exception of the app."""
+    _without_chain(_originals.handle_error, self, record)
+
+
+def _without_chain(
+    original: Callable[..., Any], handler: logging.Handler, record: logging.LogRecord
+) -> Any:
+    """Call *original* while a content-free stand-in is the exception being handled."""
+    error = sys.exc_info()[1]
+    shown = guard(record, handler)
+    if error is None or (CURRENT.get() is None and not LIVE.busy):
+        return original(handler, shown)
+    from zeroret.guards.exceptions import substitute
+
+    try:
+        raise substitute(error, error.__traceback__)
+    except BaseException as stand_in:
+        stand_in.__context__ = None
+        return original(handler, shown)
+
+
+class _Originals:
+    """What `install` replaced, and how often it was asked to."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.lock = threading.Lock()
+        self.handle: Any = logging.Handler.handle
+        self.handle_error: Any = logging.Handler.handleError
+        self.overrides: list[tuple[type, Any, Any]] = []
+
+
+_originals: Final = _Originals()
+
+
+def install() -> None:
+    """Guard every log handler of this process; each call needs its `uninstall`."""
+    with _originals.lock:
+        _originals.count += 1
+        if _originals.count > 1:
+            return
+        names.learn()
+        handler = logging.Handler
+        _originals.handle = handler.handle
+        _originals.handle_error = handler.handleError
+        standard = handler.handle.__code__.co_filename == _LOGGING
+        handler.handle = _handle if standard else _guarding(handler.handle)  # type: ignore[method-assign] # the guard is this patch
+        handler.handleError = _handle_error  # type: ignore[method-assign] # likewise
+        handler.__init_subclass__ = classmethod(_init_subclass)  # type: ignore[assignment] # likewise
+        waiting = list(handler.__subclasses__())
+        while waiting:
+            cls = waiting.pop()
+            waiting += cls.__subclasses__()
+            _guard_class(cls)
+
+
+def uninstall() -> None:
+    """Undo one `install`; the last one leaves logging as it was before the first."""
+    with _originals.lock:
+        if _originals.count == 0:
+            return
+        _originals.count -= 1
+        if _originals.count:
+            return
+        handler = logging.Handler
+        handler.handle = _originals.handle  # type: ignore[method-assign] # what it was
+        handler.handleError = _originals.handle_error  # type: ignore[method-assign] # likewise
+        del handler.__init_subclass__
+        for cls, original, ours in _originals.overrides:
+            if cls.__dict__.get("handle") is ours:
+                cls.handle = original  # type: ignore[attr-defined] # a subclass of Handler
+        _originals.overrides.clear()
+
+
+def _init_subclass(cls: type[logging.Handler], **options: Any) -> None:
+    super(logging.Handler, cls).__init_subclass__(**options)
+    _guard_class(cls)
+
+
+def _guard_class(cls: type) -> None:
+    """Guard a handler class that brings its own `handle`."""
+    original = cls.__dict__.get("handle")
+    if original is None or cls is logging.NullHandler or not callable(original):
+        return
+    ours = _guarding(original)
+    cls.handle = ours  # type: ignore[attr-defined] # a subclass of Handler
+    _originals.overrides.append((cls, original, ours))
+
+
+def _guarding(original: Callable[..., Any]) -> Callable[..., Any]:
+    def handle(self: logging.Handler, record: logging.LogRecord) -> Any:
+        return original(self, guard(record, self))
+
+    _OURS.add(handle.__code__)
+    return handle
+
+
+_OURS: Final = {
+    each.__code__
+    for each in (guard, _guard_flight, _guard_background, caller, _handle, _handle_error)
+} | {_without_chain.__code__}
+"""The code that stands between `logging` and itself on the stack."""

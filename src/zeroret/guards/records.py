@@ -1,0 +1,341 @@
+"""Guarded records: log records that show nothing but what strict logging may show."""
+
+from __future__ import annotations
+
+import logging
+from operator import itemgetter
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, Final
+
+from zeroret.guards import exceptions, extras, formats, names, source, templates, tracebacks
+from zeroret.guards.values import MOST_VALUES, NUMBER_LIMIT, NUMBERS, Values, number_of
+
+if TYPE_CHECKING:
+    from zeroret.content.flight import Flight
+
+GUARD_ERROR: Final = "[withheld: guard error]"
+"""What a record says whose guarding failed, or that a guard itself caused."""
+
+STANDARD: Final = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None)))
+"""The attributes every record of this Python has."""
+
+_RENDERED: Final = frozenset({"message", "asctime"})
+_HAS_TASK: Final = "taskName" in STANDARD
+_STRINGS: Final = itemgetter("name", "levelname", "threadName", "processName")
+_PLACE: Final = itemgetter("pathname", "filename", "module", "funcName")
+_NUMBERS: Final = itemgetter(
+    "levelno", "lineno", "thread", "process", "created", "msecs", "relativeCreated"
+)
+_BODY: Final = itemgetter("msg", "args", "exc_info", "exc_text", "stack_info")
+_NUMERIC: Final = "diouxXeEfFgGc"
+_CACHED: Final = 4096
+
+_known: dict[int, tuple[str, bool, formats.Format]] = {}
+"""Constants proved to be source, by id: the string itself, whether it is plain, its format."""
+
+
+class GuardedRecord(logging.LogRecord):
+    """A record whose every attribute was guarded; it passes all further guards as it is.
+
+    What a filter sets on it later is held to the closed value rules; rendering never raises.
+    """
+
+    __slots__ = ("_text",)
+
+    _text: str | None
+    """The whole message where it was verified as rendered; `args` then keep their arity only."""
+
+    def getMessage(self) -> str:  # noqa: N802 - the name logging calls
+        """Return the message with its values; if they do not fit, the message alone."""
+        if self._text is not None:
+            return self._text
+        message = self.msg if isinstance(self.msg, str) else str(self.msg)
+        if self.args:
+            try:
+                return message % self.args
+            except Exception:  # noqa: BLE001 - rendering a guarded record never raises
+                return message
+        return message
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name == "msg":
+            object.__setattr__(self, "_text", None)
+        elif name not in STANDARD and name not in _RENDERED and name != "_text":
+            value = Values(None, None, "").show(value)
+        object.__setattr__(self, name, value)
+
+
+def guarded(attributes: dict[str, Any], text: str | None = None) -> GuardedRecord:
+    """Return a record of *attributes*, all of which may be shown."""
+    record = GuardedRecord.__new__(GuardedRecord)
+    object.__setattr__(record, "_text", text)
+    record.__dict__.update(attributes)
+    return record
+
+
+def copied(record: logging.LogRecord) -> GuardedRecord:
+    """Return a clean record as a guarded one, for handlers whose listener runs elsewhere."""
+    return guarded(record.__dict__)
+
+
+def failed(record: logging.LogRecord) -> GuardedRecord:
+    """Return what is shown of *record* when guarding it failed: numbers, and a fixed text."""
+    empty = logging.LogRecord("zeroret", 0, "", 0, GUARD_ERROR, (), None)
+    try:
+        number = record.levelno
+        if type(number) is int:
+            empty.levelno, empty.levelname = number, names.level(None, number)
+    except Exception:  # noqa: BLE001 - the fixed text is worth more than its level
+        empty.levelno, empty.levelname = logging.ERROR, "ERROR"
+    return guarded(empty.__dict__)
+
+
+def is_clean(record: logging.LogRecord) -> bool:
+    """Tell whether *record* shows a known constant and few numbers, and nothing else.
+
+    The common case, on the reply's path: everything here is a look-up.
+    """
+    if type(record) is not logging.LogRecord:
+        return False
+    attributes = record.__dict__
+    if len(attributes) != len(STANDARD):
+        # A handler before this one rendered it; formatters do so again.
+        attributes.pop("message", None)
+        attributes.pop("asctime", None)
+        if len(attributes) != len(STANDARD):
+            return False
+    try:
+        message, args, *rest = _BODY(attributes)
+        known = _known[id(message)]
+        if known[0] is not message or not known[1] or rest != [None, None, None]:
+            return False
+        return (not args or _are_numbers(args)) and _is_ordinary(attributes)
+    except (KeyError, TypeError):
+        return False
+
+
+def _are_numbers(args: object) -> bool:
+    if type(args) is not tuple or len(args) > MOST_VALUES:
+        return False
+    for value in args:
+        kind = type(value)
+        if kind is int:
+            if not -NUMBER_LIMIT < value < NUMBER_LIMIT:
+                return False
+        elif kind not in NUMBERS:
+            return False
+    return True
+
+
+def _is_ordinary(attributes: dict[str, Any]) -> bool:
+    name, level, thread, process = _STRINGS(attributes)
+    place = _PLACE(attributes)
+    path, file, module, function = place
+    if not (
+        str is type(name) is type(level) is type(thread) is type(process)
+        and str is type(path) is type(file) is type(module) is type(function)
+    ):
+        return False
+    levelno, line, ident, pid, created, msecs, relative = _NUMBERS(attributes)
+    if not (
+        int is type(levelno) is type(line) is type(ident) is type(pid)
+        and float is type(created) is type(msecs) is type(relative)
+    ):
+        return False
+    if _HAS_TASK:
+        task = attributes["taskName"]
+        if task is not None and not (type(task) is str and names.is_task(task)):
+            return False
+    return (
+        name in names.loggers
+        and level in names.levels
+        and place in names.places
+        and thread in names.threads
+        and process in names.processes
+    )
+
+
+def strict(
+    record: logging.LogRecord,
+    flight: Flight,
+    frame: FrameType | None,
+    handler: logging.Handler | None,
+) -> tuple[GuardedRecord, bool]:
+    """Return *record* as strict logging shows it, and whether anything was withheld.
+
+    Args:
+        record: What was logged; it is left as it is.
+        flight: The exchange it belongs to.
+        frame: The frame that logged it, None if that is gone.
+        handler: Who is going to emit it; its format's field names may stand on the record.
+    """
+    given = record.__dict__
+    values = Values(flight, frame, source.place(frame))
+    attributes = standard(given, frame)
+    message, args = _message(given.get("msg"), given.get("args"), values, frame)
+    attributes["msg"], attributes["args"] = message, args
+    _add_trouble(attributes, given, frame)
+    for key, value in given.items():
+        if key not in STANDARD and key not in _RENDERED:
+            if extras.may_be_named(key, record, frame, handler):
+                attributes[key] = values.show(value)
+            else:
+                values.withheld += 1
+    trouble = attributes["exc_info"] is not None
+    return guarded(attributes), bool(values.withheld) or trouble
+
+
+def standard(given: dict[str, Any], frame: FrameType | None) -> dict[str, Any]:
+    """Return the standard attributes without the message: numbers, and ordinary names."""
+    attributes: dict[str, Any] = dict.fromkeys(STANDARD)
+    for key in ("levelno", "created", "msecs", "relativeCreated", "thread", "process"):
+        value = given.get(key)
+        attributes[key] = value if type(value) in (int, float) else 0
+    attributes["name"] = names.logger(given.get("name"), frame)
+    attributes["levelname"] = names.level(given.get("levelname"), given.get("levelno"))
+    attributes["threadName"] = names.thread(given.get("threadName"))
+    attributes["processName"] = names.process(given.get("processName"))
+    if _HAS_TASK:
+        attributes["taskName"] = names.task(given.get("taskName"))
+    _add_place(attributes, given, frame)
+    return attributes
+
+
+def _add_place(attributes: dict[str, Any], given: dict[str, Any], frame: FrameType | None) -> None:
+    """Add where the record was made, if that is a function of an imported module's source."""
+    path, function, line = given.get("pathname"), given.get("funcName"), given.get("lineno")
+    depth = 0
+    while frame is not None and depth < source.DEEPEST:
+        code = frame.f_code
+        if code.co_filename == path and code.co_name == function:
+            break
+        frame, depth = frame.f_back, depth + 1
+    if frame is None or not source.is_source(frame.f_code, frame.f_globals):
+        attributes.update(
+            dict.fromkeys(("pathname", "filename", "module", "funcName"), "[withheld]")
+        )
+        attributes["lineno"] = line if type(line) is int and 0 <= line < NUMBER_LIMIT else 0
+        return
+    code = frame.f_code
+    empty = logging.LogRecord("", 0, code.co_filename, 0, "", (), None)
+    place = (code.co_filename, empty.filename, empty.module, code.co_name)
+    names.remember_place(*place)
+    attributes.update(zip(("pathname", "filename", "module", "funcName"), place, strict=True))
+    attributes["lineno"] = (
+        line if type(line) is int and 0 <= line < NUMBER_LIMIT else frame.f_lineno
+    )
+
+
+def _add_trouble(
+    attributes: dict[str, Any], given: dict[str, Any], frame: FrameType | None
+) -> None:
+    """Add exception and stack as content-free renderings of the real ones; the texts never."""
+    info = given.get("exc_info")
+    if type(info) is tuple and len(info) == 3 and isinstance(info[1], BaseException):  # noqa: PLR2004 - (type, value, traceback)
+        trace = info[2] if isinstance(info[2], TracebackType) else None
+        stand_in = exceptions.substitute(info[1], trace)
+        attributes["exc_info"] = (type(stand_in), stand_in, stand_in.__traceback__)
+        attributes["exc_text"] = exceptions.describe(info[1], trace)
+    elif given.get("exc_text") is not None:
+        attributes["exc_text"] = "[withheld]"
+    if given.get("stack_info") is not None:
+        attributes["stack_info"] = tracebacks.stack_text(frame)
+
+
+def constant(message: str, frame: FrameType | None) -> formats.Format | None:
+    """Return the format of *message* if it is a constant of source code, else None.
+
+    A constant is remembered by identity, so that it is known at once the next time.
+    """
+    known = _known.get(id(message))
+    if known is not None and known[0] is message:
+        return known[2]
+    if frame is None or not (
+        source.is_constant(message, frame) or source.is_global_constant(message, frame)
+    ):
+        return None
+    format_ = formats.parse(message)
+    if len(_known) >= _CACHED:
+        _known.clear()
+    _known[id(message)] = (message, format_.plain, format_)
+    return format_
+
+
+def _message(
+    message: object, args: object, values: Values, frame: FrameType | None
+) -> tuple[str, Any]:
+    """Return message and arguments as they may be shown, arity and keys kept."""
+    if type(message) is not str:
+        return str(values.show(message)), _arguments(args, None, values)[0]
+    format_ = constant(message, frame)
+    text = message
+    if format_ is None:
+        found = templates.template_of(message, frame)
+        if found is not None:
+            text = found.text
+            values.withheld += 1
+        else:
+            closed = values.text(message)
+            text = values.mark(message) if closed is None else str(closed)
+        format_ = formats.parse(text) if found is not None and args else None
+    shown, texts = _arguments(args, format_, values)
+    if format_ is not None and texts:
+        text = formats.as_text(text, format_, texts)
+    return text, shown
+
+
+def _arguments(
+    args: object, format_: formats.Format | None, values: Values
+) -> tuple[Any, set[int]]:
+    """Return the arguments as shown, and which conversions must become ``%s`` for them."""
+    conversions = format_.conversions if format_ is not None else ()
+    if args is None or (type(args) is tuple and not args):
+        return args, set()
+    if isinstance(args, dict):
+        return _named(args, conversions, values)
+    if type(args) is not tuple:
+        return (values.mark(args),), set(range(len(conversions)))
+    taking = [index for index, each in enumerate(conversions) for _ in range(each.stars + 1)]
+    shown: list[object] = []
+    texts: set[int] = set()
+    for position, value in enumerate(args):
+        index = taking[position] if position < len(taking) else None
+        kind = conversions[index].type if index is not None else "s"
+        shown.append(_one(value, kind, values))
+        if index is not None and (isinstance(shown[-1], str) or kind == "c"):
+            texts.add(index)
+    return tuple(shown), texts
+
+
+def _named(
+    args: dict[Any, Any], conversions: tuple[formats.Conversion, ...], values: Values
+) -> tuple[Any, set[int]]:
+    """Return the mapping with the keys that the message itself names, or a marker for it."""
+    if any(each.key is None for each in conversions) or not conversions:
+        return (values.mark(args),), set(range(len(conversions)))
+    shown: dict[str, object] = {}
+    texts: set[int] = set()
+    for index, each in enumerate(conversions):
+        key = each.key or ""
+        if key not in shown:
+            shown[key] = (
+                _one(dict.__getitem__(args, key), each.type, values)
+                if dict.__contains__(args, key)
+                else values.mark(args)
+            )
+        if isinstance(shown[key], str) or each.type == "c":
+            texts.add(index)
+    return shown, texts
+
+
+def _one(value: object, kind: str, values: Values) -> object:
+    """Return one argument as shown; an enum's number where the conversion asks for a number."""
+    if kind == "c":
+        return values.mark(value)
+    if kind in _NUMERIC and type(value) not in NUMBERS:
+        number = number_of(value)
+        if number is not None:
+            return values.show(number)
+    shown = values.show(value)
+    # `%d` of None raises where `%s` shows it.
+    return "None" if shown is None and kind in _NUMERIC else shown
