@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from zeroret.dialects import OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, Dialect
 from zeroret.dialects.answer import HOLD_LIMIT, Parts, StreamReader
-from zeroret.dialects.openai import fold, read_usage
-from zeroret.dialects.usage import COUNTS, Usage
+from zeroret.dialects.openai import read_usage
+from zeroret.dialects.usage import COUNTS, Usage, fold
 
 CHAT = "openai.chat"
 

@@ -14,7 +14,7 @@ import msgspec
 from zeroret.dialects import sse
 from zeroret.dialects.answer import FAULTS, LARGE, BodyReader, Count, Parts, StreamReader
 from zeroret.dialects.request import model_name
-from zeroret.dialects.usage import Report, Usage, as_count
+from zeroret.dialects.usage import Reading, Usage, as_count, details
 
 _KEYS: Final = (
     "input_tokens",
@@ -100,9 +100,11 @@ class Tally:
     def _counts(self, block: object) -> dict[str, int]:
         if not isinstance(block, dict):
             return {}
-        report = Report(block)
-        counts = {key: value for key in _KEYS if (value := report.count(key)) is not None}
-        thinking = report.count(("output_tokens_details", "thinking_tokens"))
+        report = Reading()
+        counts = {
+            key: value for key in _KEYS if (value := report.count(block.get(key))) is not None
+        }
+        thinking = report.count(details(block.get("output_tokens_details")).get("thinking_tokens"))
         if thinking is not None:
             counts["thinking_tokens"] = thinking
         self.malformed += report.malformed

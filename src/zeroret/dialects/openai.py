@@ -15,7 +15,7 @@ import msgspec
 from zeroret.dialects import sse
 from zeroret.dialects.answer import FAULTS, LARGE, BodyReader, Parts, StreamReader
 from zeroret.dialects.request import model_name
-from zeroret.dialects.usage import COUNTS, Report, Usage
+from zeroret.dialects.usage import Reading, Usage, details, fold
 
 CONTENT, REASONING, REFUSAL, TOOLS, AUDIO = range(5)
 """The kinds of text that one choice can hold."""
@@ -68,27 +68,28 @@ def read_usage(block: object, name: str) -> Usage | None:
     """Return the usage of a ``usage`` *block* of dialect *name*; None if there is none."""
     if not isinstance(block, dict) or not block:
         return None
-    report = Report(block)
+    get = block.get
+    taken = details(get("prompt_tokens_details"))
+    made = details(get("completion_tokens_details"))
+    report = Reading()
+    count = report.count
     usage = Usage(
-        input_tokens=report.count("prompt_tokens", "input_tokens"),
-        output_tokens=report.count("completion_tokens", "output_tokens"),
-        cache_read_input_tokens=report.count(
-            ("prompt_tokens_details", "cached_tokens"),
-            "prompt_cache_hit_tokens",
-            "cached_tokens",
-            "num_cached_tokens",
+        input_tokens=count(get("prompt_tokens"), get("input_tokens")),
+        output_tokens=count(get("completion_tokens"), get("output_tokens")),
+        cache_read_input_tokens=count(
+            taken.get("cached_tokens"),
+            get("prompt_cache_hit_tokens"),
+            get("cached_tokens"),
+            get("num_cached_tokens"),
         ),
-        cache_write_input_tokens=report.count(
-            ("prompt_tokens_details", "cache_write_tokens"),
-            ("prompt_tokens_details", "cache_creation_tokens"),
+        cache_write_input_tokens=count(
+            taken.get("cache_write_tokens"), taken.get("cache_creation_tokens")
         ),
-        reasoning_output_tokens=report.count(
-            ("completion_tokens_details", "reasoning_tokens"), "reasoning_tokens"
-        ),
-        audio_input_tokens=report.count(("prompt_tokens_details", "audio_tokens")),
-        audio_output_tokens=report.count(("completion_tokens_details", "audio_tokens")),
+        reasoning_output_tokens=count(made.get("reasoning_tokens"), get("reasoning_tokens")),
+        audio_input_tokens=count(taken.get("audio_tokens")),
+        audio_output_tokens=count(made.get("audio_tokens")),
     )
-    total = report.count("total_tokens")
+    total = count(get("total_tokens"))
     if name == "openai.embeddings":
         if usage.input_tokens is None and not report.malformed:
             usage.input_tokens = total
@@ -100,21 +101,6 @@ def read_usage(block: object, name: str) -> Usage | None:
             usage.output_tokens += reasoning
     usage.malformed = report.malformed
     return usage
-
-
-def fold(known: Usage, newer: Usage) -> Usage:
-    """Return what is known after a *newer* report: a whole one replaces, a partial one overwrites.
-
-    Reports are running totals, so they are never added. A zero is a report like any other.
-    """
-    if newer.whole:
-        return newer
-    for name in COUNTS:
-        value = getattr(newer, name)
-        if value is not None:
-            setattr(known, name, value)
-    known.malformed += newer.malformed
-    return known
 
 
 def _usage_of(head: _Head, name: str) -> Usage | None:

@@ -37,23 +37,32 @@ COUNTS: Final = tuple(name for name in Usage.__struct_fields__ if name != "malfo
 """The fields of `Usage` that are token counts."""
 
 
-class Report:
-    """Reads counts out of one decoded usage block and notes which are no counts."""
+def fold(known: Usage, newer: Usage) -> Usage:
+    """Return what is known after a *newer* report: a whole one replaces, a partial one overwrites.
 
-    __slots__ = ("_block", "malformed")
+    Reports are running totals, so they are never added. A zero is a report like any other.
+    """
+    if newer.whole:
+        return newer
+    for name in COUNTS:
+        value = getattr(newer, name)
+        if value is not None:
+            setattr(known, name, value)
+    known.malformed += newer.malformed
+    return known
 
-    def __init__(self, block: dict[object, object]) -> None:
-        self._block = block
+
+class Reading:
+    """Takes counts out of one usage block and notes how many of them are no counts."""
+
+    __slots__ = ("malformed",)
+
+    def __init__(self) -> None:
         self.malformed = 0
 
-    def count(self, *places: str | tuple[str, str]) -> int | None:
-        """Return the first count that was sent at one of *places*, a key or (key, inner key)."""
-        for place in places:
-            if isinstance(place, str):
-                value = self._block.get(place)
-            else:
-                inner = self._block.get(place[0])
-                value = inner.get(place[1]) if isinstance(inner, dict) else None
+    def count(self, *values: object) -> int | None:
+        """Return the first of *values* that was sent, None if none was or it is no count."""
+        for value in values:
             if value is None:
                 continue
             number = as_count(value)
@@ -63,10 +72,15 @@ class Report:
         return None
 
 
+def details(value: object) -> dict[str, object]:
+    """Return *value* if it is an object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
 def as_count(value: object) -> int | None:
     """Return *value* as a count if it is one: a whole number from 0 to 2**53, not a bool."""
-    if type(value) is float and value.is_integer():
-        value = int(value)
-    if type(value) is not int or not 0 <= value <= LARGEST:
-        return None
-    return value
+    if type(value) is int:
+        return value if 0 <= value <= LARGEST else None
+    if type(value) is float and value.is_integer() and 0 <= value <= LARGEST:
+        return int(value)
+    return None

@@ -11,6 +11,7 @@ from zeroret.dialects.encoding import Inflate, coding
 from zeroret.dialects.request import RequestHead, model_name, parse, read_request
 from zeroret.dialects.usage import Usage, as_count
 from zeroret.usage.counting import DeliveredText, count_prompt, prepare
+from zeroret.usage.metered import Metered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,39 +19,14 @@ if TYPE_CHECKING:
     from zeroret.dialects import Dialect
     from zeroret.dialects.answer import Reader
     from zeroret.tokens import TokenCounter
-    from zeroret.usage.record import UsageSource
+
+__all__ = ["REQUEST_LIMIT", "Meter", "Metered"]
 
 REQUEST_LIMIT: Final = 64 * 2**20
 """The most bytes of a request body that are referenced."""
 
 _CLIENT_ERROR: Final = 400
 _STRENGTH: Final[dict[str, int]] = {"reported": 0, "counted": 1, "estimated": 2}
-
-
-class Metered(msgspec.Struct, frozen=True, kw_only=True):
-    """What one exchange used. Models are as sent: the caller maps them to closed sets.
-
-    *usage_source* is the weakest of the sources of those of *input_tokens* and *output_tokens*
-    that are known, ``unknown`` if neither is. *images* are those of a prompt that was counted
-    locally. *malformed* is how many parts of request and response could not be read.
-    """
-
-    dialect: str | None = None
-    provider: str | None = None
-    request_model: str | None = None
-    response_model: str | None = None
-    stream: bool | None = None
-    error: bool = False
-    usage_source: UsageSource = "unknown"
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    cache_write_input_tokens: int | None = None
-    reasoning_output_tokens: int | None = None
-    audio_input_tokens: int | None = None
-    audio_output_tokens: int | None = None
-    images: int | None = None
-    malformed: int = 0
 
 
 def _ignore(_: bytes, /) -> bool:
@@ -75,6 +51,7 @@ class Meter:
         "_chunks",
         "_coding",
         "_counter",
+        "_counts",
         "_delivered",
         "_dialect",
         "_feed",
@@ -105,6 +82,7 @@ class Meter:
         self._reader: Reader | None = None
         self._inflate: Inflate | None = None
         self._feed: Callable[[bytes], bool] = _ignore
+        self._counts = False
         self._delivered: DeliveredText | None = None
         self._malformed = 0
         self._said: Usage | None = None
@@ -236,8 +214,7 @@ class Meter:
     def _choose(self, dialect: Dialect, kind: bytes, name: str) -> None:
         head = self._head or RequestHead()
         counts = self._status is not None and self._status < _CLIENT_ERROR
-        if counts:
-            self._delivered = DeliveredText(self._counter)
+        self._counts = counts
         count = self._count if counts else None
         streamed = kind.startswith(b"text/event-stream")
         if streamed or (head.stream and b"json" not in kind and counts):
@@ -265,8 +242,9 @@ class Meter:
         return self._said_model or self.request_model or named
 
     def _count(self, parts: dict[tuple[int, int], list[str]]) -> None:
-        if self._delivered is not None:
-            self._delivered.count(parts, self._model())
+        if self._delivered is None:
+            self._delivered = DeliveredText(self._counter)
+        self._delivered.count(parts, self._model())
 
     def _feed_guarded(self, chunk: bytes) -> bool:
         try:
@@ -287,19 +265,19 @@ class Meter:
 
     def _finish(self, *, complete: bool) -> Metered:
         said = self._said or Usage()
-        reader, delivered = self._reader, self._delivered
+        reader = self._reader
         sources: list[str] = []
         images: int | None = None
         if reader is not None:
-            unsaid = not said.whole
-            reader.finish(complete=complete, count=unsaid and delivered is not None)
+            reader.finish(complete=complete, count=self._counts and not said.whole)
         usage = self._reported()
         sources += ["reported"] * (usage.input_tokens is not None)
         sources += ["reported"] * (usage.output_tokens is not None)
-        if reader is None or delivered is None:
+        if reader is None or not self._counts:
             return self._result(usage, sources, images)
         if usage.output_tokens is None and reader.recognised:
-            usage.output_tokens, exact = delivered.total()
+            delivered = self._delivered
+            usage.output_tokens, exact = (0, True) if delivered is None else delivered.total()
             sources.append("counted" if exact and not reader.opaque else "estimated")
         if usage.input_tokens is None and (reader.recognised or not complete):
             data: Any = parse(self._body)

@@ -1,0 +1,55 @@
+"""Local counts of delivered text."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zeroret.tokens import TokenCounter
+from zeroret.usage.counting import PLACES, DeliveredText
+
+COUNTER = TokenCounter()
+WORDS = st.lists(st.sampled_from(["Hello", " wor", "ld", " größe", "", "\n"]), max_size=12)
+
+
+@given(WORDS, st.integers(1, 12))
+def test_batches_make_no_difference(words: list[str], size: int) -> None:
+    """Text counted in batches is counted as one text, each place for itself."""
+    delivered = DeliveredText(COUNTER)
+    for i in range(0, len(words), size):
+        batch = words[i : i + size]
+        delivered.count({(0, 0): batch, (1, 0): list(batch)}, "gpt-4o")
+    tokens, exact = delivered.total()
+    assert tokens == 2 * COUNTER.count("".join(words), model="gpt-4o")
+    assert exact
+
+
+def test_places_are_bounded() -> None:
+    """Beyond the bound, text is still counted, but no longer apart and no longer exactly."""
+    delivered = DeliveredText(COUNTER)
+    for index in range(PLACES):
+        delivered.count({(index, 0): ["word"]}, "gpt-4o")
+    assert delivered.total() == (PLACES, True)
+    delivered = DeliveredText(COUNTER)
+    for index in range(10 * PLACES):
+        delivered.count({(index, 0): ["word "]}, "gpt-4o")
+    tokens, exact = delivered.total()
+    assert tokens > PLACES
+    assert not exact
+    assert len(delivered._streams) <= PLACES + 1
+
+
+def test_another_vendors_model_is_estimated() -> None:
+    """Where the vocabulary is a stand-in, the count says so."""
+    delivered = DeliveredText(COUNTER)
+    delivered.count({(0, 0): ["Hello"]}, "claude-sonnet-4-5")
+    tokens, exact = delivered.total()
+    assert tokens > 0
+    assert not exact
+
+
+def test_nothing_delivered_is_a_known_zero() -> None:
+    """No text is exactly no tokens."""
+    delivered = DeliveredText(COUNTER)
+    delivered.count({(0, 0): ["", ""]}, "gpt-4o")
+    assert delivered.total() == (0, True)
