@@ -372,10 +372,13 @@ def test_a_body_is_read_at_its_end_only() -> None:
         assert reader.usage.whole
         assert reader.model == "m"
         assert reader.held == 0
-    reader = OPENAI_COMPLETIONS.body(None)
-    reader.feed(body[:-1])
-    reader.finish(complete=False, count=False)
-    assert not reader.usage.whole
+    for piece, whole in ((body[:-1], False), (body, True)):
+        # a client that left after the last byte had its answer
+        reader = OPENAI_COMPLETIONS.body(None)
+        reader.feed(piece)
+        reader.finish(complete=False, count=False)
+        assert reader.usage.whole is whole
+        assert reader.malformed == 0
 
 
 def test_a_body_without_usage_gives_its_text() -> None:

@@ -119,14 +119,14 @@ class BodyReader(Answer):
         return False
 
     def finish(self, *, complete: bool, count: bool) -> None:
-        """Read the body; an incomplete one says nothing."""
-        if complete and 0 < self._size <= BODY_LIMIT:
+        """Read the body; one that was cut says nothing, and that is the cut's fault."""
+        if 0 < self._size <= BODY_LIMIT:
             chunks = self._chunks
             body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
             try:
                 self._read(body, count=count)
             except FAULTS:
-                self.malformed += 1
+                self.malformed += complete
         elif self._size > BODY_LIMIT:
             self.malformed += 1
         self.drop()

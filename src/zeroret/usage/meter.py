@@ -102,8 +102,10 @@ class Meter:
 
     @property
     def held(self) -> int:
-        """Bytes of content referenced now."""
+        """Bytes of content referenced now, characters that wait to be counted included."""
         held = sum(map(len, self._chunks)) + len(self._body)
+        if self._delivered is not None:
+            held += self._delivered.held
         return held if self._reader is None else held + self._reader.held
 
     @property
