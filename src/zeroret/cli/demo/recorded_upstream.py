@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -42,7 +43,7 @@ def cut(body: bytes, chance: random.Random) -> list[bytes]:
     most = min(MOST_CUTS, len(body) - 1)
     cuts = chance.sample(range(1, len(body)), chance.randint(0, most)) if most > 0 else []
     edges = [0, *sorted(cuts), len(body)]
-    return [body[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [body[start:end] for start, end in pairwise(edges)]
 
 
 async def _flow(pieces: list[bytes]) -> AsyncIterator[bytes]:

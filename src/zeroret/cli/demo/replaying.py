@@ -18,7 +18,7 @@ from zeroret.cli.demo import tables
 from zeroret.cli.demo.processes import Served
 from zeroret.cli.demo.recorded import DIALECTS, Recorded, read
 from zeroret.cli.demo.rows import read_rows
-from zeroret.cli.demo.session import workplace
+from zeroret.cli.demo.workplace import workplace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,8 +36,6 @@ COLUMNS: Final = {
     "audio_output_tokens": "output_audio_tokens",
 }
 """A record's columns and the names that the file's truth has for them."""
-
-_SUCCESS: Final = 300
 
 
 @dataclass
@@ -168,12 +166,12 @@ def _table(verdict: Verdict) -> Table:
     table.add_column("dialect", no_wrap=True)
     for name in (
         "exchanges",
-        "usage reported",
+        "usage sent",
         "records equal",
-        "not reported",
-        "none claimed",
-        "bytes same, bare",
-        "bytes same, wrapped",
+        "none sent",
+        "none made up",
+        "bare unchanged",
+        "wrapped unchanged",
     ):
         table.add_column(name, justify="right")
     counters = (

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from threading import Barrier
 from typing import TYPE_CHECKING, Final
 
@@ -17,10 +15,11 @@ from zeroret.cli.demo.leaks import Search, merge
 from zeroret.cli.demo.processes import Served
 from zeroret.cli.demo.rows import read_rows
 from zeroret.cli.demo.truth import compare, expect, read_sent
-from zeroret.errors import ConfigurationError
+from zeroret.cli.demo.workplace import workplace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from pathlib import Path
 
     from rich.console import Console
 
@@ -86,27 +85,6 @@ def verdict(sides: tuple[Side, Side], comparison: Comparison, again: list[str]) 
         first = broken[0]
         problems.append(f"{len(broken)} calls failed, first {first.call.kind}: {first.error}")
     return problems
-
-
-@contextmanager
-def workplace(keep: Path | None) -> Iterator[Path]:
-    """Give a folder to work in: a temporary one, or *keep*, which must be new or empty.
-
-    Raises:
-        ConfigurationError: *keep* cannot be used.
-    """
-    if keep is None:
-        with tempfile.TemporaryDirectory(prefix="zeroret-demo-") as folder:
-            yield Path(folder).resolve()
-        return
-    try:
-        keep.mkdir(parents=True, exist_ok=True)
-        occupied = any(keep.iterdir())
-    except OSError as error:
-        raise ConfigurationError(f"--keep {keep}: {error.strerror}") from None
-    if occupied:
-        raise ConfigurationError(f"--keep {keep}: given a folder with files in it; give a new one")
-    yield keep.resolve()
 
 
 def _run(folder: Path, count: int, to: Console) -> tuple[tuple[Side, Side], dict[int, Sent]]:
