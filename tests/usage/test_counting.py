@@ -6,10 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zeroret.tokens import TokenCounter
-from zeroret.usage.counting import PLACES, DeliveredText
+from zeroret.usage.counting import PLACES, DeliveredText, best_model
 
 COUNTER = TokenCounter()
 WORDS = st.lists(st.sampled_from(["Hello", " wor", "ld", " größe", "", "\n"]), max_size=12)
+
+
+def gpt() -> str:
+    """Name a model whose vocabulary is known."""
+    return "gpt-4o"
 
 
 @given(WORDS, st.integers(1, 12))
@@ -18,7 +23,7 @@ def test_batches_make_no_difference(words: list[str], size: int) -> None:
     delivered = DeliveredText(COUNTER)
     for i in range(0, len(words), size):
         batch = words[i : i + size]
-        delivered.count({(0, 0): batch, (1, 0): list(batch)}, "gpt-4o")
+        delivered.count({(0, 0): batch, (1, 0): list(batch)}, gpt)
     tokens, exact = delivered.total()
     assert tokens == 2 * COUNTER.count("".join(words), model="gpt-4o")
     assert exact
@@ -28,11 +33,11 @@ def test_places_are_bounded() -> None:
     """Beyond the bound, text is still counted, but no longer apart and no longer exactly."""
     delivered = DeliveredText(COUNTER)
     for index in range(PLACES):
-        delivered.count({(index, 0): ["word"]}, "gpt-4o")
+        delivered.count({(index, 0): ["word"]}, gpt)
     assert delivered.total() == (PLACES, True)
     delivered = DeliveredText(COUNTER)
     for index in range(10 * PLACES):
-        delivered.count({(index, 0): ["word "]}, "gpt-4o")
+        delivered.count({(index, 0): ["word "]}, gpt)
     tokens, exact = delivered.total()
     assert tokens > PLACES
     assert not exact
@@ -42,7 +47,7 @@ def test_places_are_bounded() -> None:
 def test_another_vendors_model_is_estimated() -> None:
     """Where the vocabulary is a stand-in, the count says so."""
     delivered = DeliveredText(COUNTER)
-    delivered.count({(0, 0): ["Hello"]}, "claude-sonnet-4-5")
+    delivered.count({(0, 0): ["Hello"]}, lambda: "claude-sonnet-4-5")
     tokens, exact = delivered.total()
     assert tokens > 0
     assert not exact
@@ -51,5 +56,13 @@ def test_another_vendors_model_is_estimated() -> None:
 def test_nothing_delivered_is_a_known_zero() -> None:
     """No text is exactly no tokens."""
     delivered = DeliveredText(COUNTER)
-    delivered.count({(0, 0): ["", ""]}, "gpt-4o")
+    delivered.count({(0, 0): ["", ""]}, gpt)
     assert delivered.total() == (0, True)
+
+
+def test_a_deployments_name_gives_way_to_a_known_model() -> None:
+    """The first name with a vocabulary of its own is used, else the first name."""
+    assert best_model(COUNTER, None, "my-deployment", "gpt-4o-2024-08-06") == "gpt-4o-2024-08-06"
+    assert best_model(COUNTER, "gpt-4", "gpt-4o") == "gpt-4"
+    assert best_model(COUNTER, None, "mine", "theirs") == "mine"
+    assert best_model(COUNTER, None, None) is None

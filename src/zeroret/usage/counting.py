@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from zeroret.tokens import framing, models, vocabulary
+from zeroret.tokens import framing, vocabulary
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from zeroret.tokens import TokenCounter, TokenStream
     from zeroret.tokens.framing import PromptCount
 
@@ -38,8 +40,10 @@ class DeliveredText:
         """Characters held."""
         return sum(stream.held for stream in self._streams.values())
 
-    def count(self, parts: dict[tuple[int, int], list[str]], model: str | None) -> None:
-        """Take a batch of text; *model* chooses the vocabulary of places that are new."""
+    def count(
+        self, parts: dict[tuple[int, int], list[str]], model: Callable[[], str | None]
+    ) -> None:
+        """Take a batch of text; *model* is asked for the model of places that are new."""
         streams = self._streams
         for place, texts in parts.items():
             text = "".join(texts)
@@ -50,7 +54,7 @@ class DeliveredText:
                 known = place if len(streams) < PLACES else _BEYOND
                 stream = streams.get(known)
                 if stream is None:
-                    stream = streams[known] = self._counter.stream(model=model)
+                    stream = streams[known] = self._counter.stream(model=model())
             stream.feed(text)
 
     def total(self) -> tuple[int, bool]:
@@ -67,9 +71,19 @@ def count_prompt(
     return _FRAMINGS[kind](request, counter=counter, model=model)
 
 
+def best_model(counter: TokenCounter, *names: str | None) -> str | None:
+    """Return the first of *names* whose vocabulary is known, else the first there is.
+
+    A deployment's own name says nothing, where the name its answer gives may.
+    """
+    given = [name for name in names if name]
+    exact = (name for name in given if counter.exactness(name))
+    return next(exact, given[0] if given else None)
+
+
 def prepare(counter: TokenCounter, model: str | None) -> bool:
     """Return whether the vocabulary of *model* is there; if not, load it in the background."""
-    name, _ = models.resolve(model, counter.models)
+    name = counter.encoding_name(model)
     if vocabulary.loaded(name):
         return True
     vocabulary.load_in_background(name)

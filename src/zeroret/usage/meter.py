@@ -10,7 +10,7 @@ from zeroret.dialects.answer import StreamReader
 from zeroret.dialects.encoding import Inflate, coding
 from zeroret.dialects.request import RequestHead, model_name, parse, read_request
 from zeroret.dialects.usage import Usage, as_count
-from zeroret.usage.counting import DeliveredText, count_prompt, prepare
+from zeroret.usage.counting import DeliveredText, best_model, count_prompt, prepare
 from zeroret.usage.metered import Metered
 
 if TYPE_CHECKING:
@@ -241,12 +241,12 @@ class Meter:
 
     def _model(self) -> str | None:
         named = None if self._reader is None else self._reader.model
-        return self._said_model or self.request_model or named
+        return best_model(self._counter, self._said_model, self.request_model, named)
 
     def _count(self, parts: dict[tuple[int, int], list[str]]) -> None:
         if self._delivered is None:
             self._delivered = DeliveredText(self._counter)
-        self._delivered.count(parts, self._model())
+        self._delivered.count(parts, self._model)
 
     def _feed_guarded(self, chunk: bytes) -> bool:
         try:
