@@ -68,8 +68,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 def require(packages: Iterable[str]) -> None:
     """Raise `MissingExtraError` unless every one of *packages* can be imported."""
-    if any(find_spec(name) is None for name in packages):
+    if not all(_is_there(name) for name in packages):
         raise MissingExtraError("zeroret demo", "demo")
+
+
+def _is_there(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ImportError:  # an import hook refuses it
+        return False
 
 
 def _count(text: str) -> int:

@@ -9,23 +9,20 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from zeroret.cli.demo.chunks import cut
 from zeroret.cli.demo.recorded import read
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from starlette.requests import Request
-
-MOST_CUTS: Final = 24
-"""The most places at which one body is cut."""
 
 _exchanges = {one.id: one for one in read(Path(os.environ["DEMO_EXCHANGES"]))}
 
@@ -36,14 +33,6 @@ async def answer(request: Request) -> Response:
     pieces = cut(one.response_body.encode(), random.Random(one.id))  # noqa: S311 - cuts to repeat, no secret
     headers = {"content-type": one.content_type} if one.content_type else {}
     return StreamingResponse(_flow(pieces), status_code=one.status, headers=headers)
-
-
-def cut(body: bytes, chance: random.Random) -> list[bytes]:
-    """Return *body* in pieces, none of them empty."""
-    most = min(MOST_CUTS, len(body) - 1)
-    cuts = chance.sample(range(1, len(body)), chance.randint(0, most)) if most > 0 else []
-    edges = [0, *sorted(cuts), len(body)]
-    return [body[start:end] for start, end in pairwise(edges)]
 
 
 async def _flow(pieces: list[bytes]) -> AsyncIterator[bytes]:
