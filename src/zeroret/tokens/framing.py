@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from zeroret.tokens import TokenCounter
 
 PER_MESSAGE: Final = 3
@@ -133,6 +135,15 @@ def count_messages(request: object, counter: TokenCounter, model: str | None) ->
     tally.frame += PER_REPLY
     _tools(body.get("tools"), tally)
     return tally.result()
+
+
+FORMS: Final[Mapping[str, Callable[[object, TokenCounter, str | None], PromptCount]]] = {
+    "chat": count_chat,
+    "text": count_text,
+    "embeddings": count_embeddings,
+    "messages": count_messages,
+}
+"""The counting functions by the name of the form in which a request holds its prompt."""
 
 
 def _json(value: object) -> bytes:
