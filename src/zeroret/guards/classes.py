@@ -17,7 +17,7 @@ OTHER: Final = "other"
 """What an exception is called whose class no module holds."""
 
 _HEAP_TYPE: Final = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made at run time, by a class statement or a call
-_module_dict: Any = ModuleType.__dict__["__dict__"]
+_module_dict: Any = vars(ModuleType)["__dict__"]
 _type_dict: Any = type.__dict__["__dict__"]
 _type_module: Any = type.__dict__["__module__"]
 _type_qualname: Any = type.__dict__["__qualname__"]

@@ -6,13 +6,15 @@ locals of every frame it passed. What remains is its class, if a module holds it
 
 from __future__ import annotations
 
-import os.path
 import traceback
-from types import TracebackType
-from typing import Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from zeroret.guards import tracebacks
 from zeroret.guards.classes import LONGEST, OTHER, full_name, held_base, held_name, native_base
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 DEEPEST: Final = 16
 """Exceptions of the longest chain, and of the deepest group, that are shown."""
@@ -99,10 +101,9 @@ def _substitute(exc: BaseException, trace: TracebackType | None, depth: int) -> 
 def _new(cls: type, sentence: str) -> BaseException:
     try:
         made = _derive(cls)
-        new: BaseException = native_base(made).__new__(made)
+        native: Any = native_base(made)
+        new: BaseException = native.__new__(made)
         type.__getattribute__(made, "_zeroret").__set__(new, sentence)
-        if not isinstance(new, BaseException) or str(new) != sentence:
-            raise TypeError
     except Exception:  # noqa: BLE001 - a class may refuse in any way it likes; the plain one never does
         new = StandIn.__new__(StandIn)
         _set_sentence(new, sentence)
@@ -120,14 +121,14 @@ def _new_group(exc: BaseException, sentence: str, members: list[BaseException]) 
 
 
 def _derive(cls: type) -> type[BaseException]:
-    """Return a class derived from *cls* (or its nearest held base), made once; raises if refused."""
+    """Return a class derived from *cls*, or from its nearest held base; raises if it refuses."""
     cached = _derived.get(id(cls))
     if cached is not None and cached[0] is cls:
         return cached[1]
     base: Any = held_base(cls)
     if type(base) is not type or _is_hooked(base):
         raise TypeError
-    namespace = {
+    namespace: dict[str, Any] = {
         "__slots__": ("_zeroret",),
         "__module__": base.__module__,
         "__qualname__": base.__qualname__,
@@ -139,7 +140,7 @@ def _derive(cls: type) -> type[BaseException]:
     }
     if not issubclass(base, BaseExceptionGroup):
         del namespace["derive"]
-    made = type(base.__qualname__.rpartition(".")[2], (base,), namespace)
+    made: type[BaseException] = type(base.__qualname__.rpartition(".")[2], (base,), namespace)
     if len(_derived) >= _CACHED:
         _derived.clear()
     _derived[id(cls)] = (cls, made)
@@ -186,8 +187,7 @@ def _sentence(exc: BaseException, shown: list[tracebacks.Place | int]) -> str:
     place = tracebacks.innermost(shown)
     if place is None:
         return f"{name}, text withheld"
-    file = os.path.basename(place.path)
-    return f"{name} at {file}:{place.line} in {place.function}, text withheld"
+    return f"{name} at {Path(place.path).name}:{place.line} in {place.function}, text withheld"
 
 
 def _members(exc: BaseException) -> list[BaseException]:

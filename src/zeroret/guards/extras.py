@@ -23,7 +23,7 @@ def may_be_named(
     """
     if type(key) is not str:
         return False
-    if source.is_constant(key, frame) or source.in_source(key, frame):
+    if source.is_constant(key, frame) or source.is_interned(key, frame):
         return True
     if handler is not None and key.isidentifier() and key in _format_of(handler):
         return True

@@ -31,6 +31,8 @@ class RedactingFilter(logging.Filter):
             return shown
         record.__dict__.clear()
         record.__dict__.update(shown.__dict__)
-        if isinstance(shown, records.GuardedRecord):
-            record.msg, record.args = shown.getMessage(), ()
+        record.__class__ = records.GuardedRecord
         return True
+
+
+logs.SKIPPED.add(RedactingFilter.filter.__code__.co_filename)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from zeroret.content.flight import CURRENT, LAST, Flight
 from zeroret.content.live import LIVE
-from zeroret.guards import names, records, tally
+from zeroret.guards import exceptions, names, records, tally, tracebacks
 from zeroret.guards.matched import matched
 from zeroret.guards.records import GuardedRecord
 
@@ -32,6 +32,9 @@ ACCESS: Final = {
 """Loggers of servers that log paths and queries, and who says what their lines may show."""
 
 _LOGGING: Final = logging.addLevelName.__code__.co_filename
+SKIPPED: Final = {_LOGGING, logging.handlers.QueueHandler.emit.__code__.co_filename}
+"""Files whose frames stand between a handler and the code that logs."""
+
 _QUEUE: Final = logging.handlers.QueueHandler
 _local: Final = threading.local()
 _access: dict[str, Callable[[logging.LogRecord, Flight | None], logging.LogRecord | None]] = {}
@@ -50,24 +53,23 @@ def guard(record: logging.LogRecord, handler: logging.Handler | None = None) -> 
         flight = CURRENT.get()
         if flight is not None and flight.closed:
             flight = None
-        if record.name in ACCESS:
-            line = _access_line(record, flight)
-            if line is not None:
-                return line
-        if flight is None:
-            return _guard_background(record, handler) if LIVE.busy else record
-        if flight.log_guard == "none":
+        line = _access_line(record, flight) if record.name in ACCESS else None
+        if line is not None:
+            return line
+        if flight is None and not LIVE.busy:
             return record
         if records.is_clean(record):
-            return _for_queue(record) if isinstance(handler, _QUEUE) else record
-        return _guard_flight(record, flight, handler)
+            return records.copied(record) if isinstance(handler, _QUEUE) else record
+        return _guard_background(record) if flight is None else _guard_own(record, flight, handler)
     except Exception:  # noqa: BLE001 - fails closed: whatever broke, the text is not shown
         return _failed(record)
 
 
-def _guard_flight(
+def _guard_own(
     record: logging.LogRecord, flight: Flight, handler: logging.Handler | None
 ) -> logging.LogRecord:
+    if flight.log_guard == "none":
+        return record
     if getattr(_local, "inside", False):
         return _failed(record)
     _local.inside = True
@@ -91,15 +93,11 @@ def _guard_flight(
     return shown if flight.enforce else record
 
 
-def _guard_background(
-    record: logging.LogRecord, handler: logging.Handler | None
-) -> logging.LogRecord:
+def _guard_background(record: logging.LogRecord) -> logging.LogRecord:
     """Guard a record of no exchange: what it shares with any that is live is taken out."""
     flights = [flight for flight in LIVE.flights() if flight.log_guard != "none"]
     if not flights:
         return record
-    if records.is_clean(record):
-        return _for_queue(record) if isinstance(handler, _QUEUE) else record
     if getattr(_local, "inside", False):
         return _failed(record)
     _local.inside = True
@@ -124,10 +122,6 @@ def _access_line(record: logging.LogRecord, flight: Flight | None) -> logging.Lo
     return rewrite(record, flight)
 
 
-def _for_queue(record: logging.LogRecord) -> logging.LogRecord:
-    return records.copied(record)
-
-
 def _failed(record: logging.LogRecord) -> logging.LogRecord:
     tally.count("logs", "failed")
     return records.failed(record)
@@ -137,8 +131,7 @@ def caller() -> FrameType | None:
     """Return the frame that logged: the innermost one outside logging and these guards."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the documented way to the caller's frame
     while frame is not None:
-        code = frame.f_code
-        if code.co_filename != _LOGGING and code not in _OURS:
+        if frame.f_code.co_filename not in SKIPPED:
             return frame
         frame = frame.f_back
     return None
@@ -169,25 +162,24 @@ def _told(record: logging.LogRecord) -> tuple[int, ...]:
 
 
 def _handle_error(self: logging.Handler, record: logging.LogRecord) -> None:
-    """`logging.Handler.handleError`, whose printed traceback leads to no exception of the app."""
-    _without_chain(_originals.handle_error, self, record)
-
-
-def _without_chain(
-    original: Callable[..., Any], handler: logging.Handler, record: logging.LogRecord
-) -> Any:
-    """Call *original* while a content-free stand-in is the exception being handled."""
+    """`logging.Handler.handleError`, content-free: the error's context may be the app's own."""
     error = sys.exc_info()[1]
-    shown = guard(record, handler)
     if error is None or (CURRENT.get() is None and not LIVE.busy):
-        return original(handler, shown)
-    from zeroret.guards.exceptions import substitute
-
+        _originals.handle_error(self, record)
+        return
+    if not logging.raiseExceptions or sys.stderr is None:
+        return
     try:
-        raise substitute(error, error.__traceback__)
-    except BaseException as stand_in:
-        stand_in.__context__ = None
-        return original(handler, shown)
+        shown = guard(record, self)
+        lines = (
+            "--- Logging error ---",
+            exceptions.describe(error),
+            tracebacks.stack_text(caller()),
+        )
+        message = f"Message: {shown.msg!r}\nArguments: {shown.args}\n"
+        sys.stderr.write("\n".join((*lines, message)))
+    except Exception:  # noqa: BLE001 - as the original: an error about an error stays unsaid
+        tally.count("logs", "failed")
 
 
 class _Originals:
@@ -198,7 +190,7 @@ class _Originals:
         self.lock = threading.Lock()
         self.handle: Any = logging.Handler.handle
         self.handle_error: Any = logging.Handler.handleError
-        self.overrides: list[tuple[type, Any, Any]] = []
+        self.overrides: list[tuple[type, str, Any, Any]] = []
 
 
 _originals: Final = _Originals()
@@ -214,10 +206,11 @@ def install() -> None:
         handler = logging.Handler
         _originals.handle = handler.handle
         _originals.handle_error = handler.handleError
-        standard = handler.handle.__code__.co_filename == _LOGGING
+        code = getattr(handler.handle, "__code__", None)
+        standard = code is not None and code.co_filename == _LOGGING
         handler.handle = _handle if standard else _guarding(handler.handle)  # type: ignore[method-assign] # the guard is this patch
         handler.handleError = _handle_error  # type: ignore[method-assign] # likewise
-        handler.__init_subclass__ = classmethod(_init_subclass)  # type: ignore[assignment] # likewise
+        handler.__init_subclass__ = classmethod(_init_subclass)  # type: ignore[assignment,arg-type] # likewise
         waiting = list(handler.__subclasses__())
         while waiting:
             cls = waiting.pop()
@@ -237,9 +230,9 @@ def uninstall() -> None:
         handler.handle = _originals.handle  # type: ignore[method-assign] # what it was
         handler.handleError = _originals.handle_error  # type: ignore[method-assign] # likewise
         del handler.__init_subclass__
-        for cls, original, ours in _originals.overrides:
-            if cls.__dict__.get("handle") is ours:
-                cls.handle = original  # type: ignore[attr-defined] # a subclass of Handler
+        for cls, name, original, ours in _originals.overrides:
+            if cls.__dict__.get(name) is ours:
+                setattr(cls, name, original)
         _originals.overrides.clear()
 
 
@@ -249,25 +242,40 @@ def _init_subclass(cls: type[logging.Handler], **options: Any) -> None:
 
 
 def _guard_class(cls: type) -> None:
-    """Guard a handler class that brings its own `handle`."""
-    original = cls.__dict__.get("handle")
-    if original is None or cls is logging.NullHandler or not callable(original):
+    """Guard a handler class that brings its own `handle` or `handleError`."""
+    if cls is logging.NullHandler:
         return
-    ours = _guarding(original)
-    cls.handle = ours  # type: ignore[attr-defined] # a subclass of Handler
-    _originals.overrides.append((cls, original, ours))
+    for name, guarding in (("handle", _guarding), ("handleError", _unchained)):
+        original = cls.__dict__.get(name)
+        if callable(original):
+            ours = guarding(original)
+            setattr(cls, name, ours)
+            _originals.overrides.append((cls, name, original, ours))
 
 
 def _guarding(original: Callable[..., Any]) -> Callable[..., Any]:
     def handle(self: logging.Handler, record: logging.LogRecord) -> Any:
         return original(self, guard(record, self))
 
-    _OURS.add(handle.__code__)
     return handle
 
 
-_OURS: Final = {
-    each.__code__
-    for each in (guard, _guard_flight, _guard_background, caller, _handle, _handle_error)
-} | {_without_chain.__code__}
-"""The code that stands between `logging` and itself on the stack."""
+def _unchained(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Have *original* called while a content-free stand-in is the exception being handled."""
+
+    def handle_error(self: logging.Handler, record: logging.LogRecord) -> Any:
+        error = sys.exc_info()[1]
+        shown = guard(record, self)
+        if error is None or (CURRENT.get() is None and not LIVE.busy):
+            return original(self, shown)
+        stand_in = exceptions.substitute(error, error.__traceback__)
+        try:
+            raise stand_in
+        except type(stand_in):
+            stand_in.__context__ = None
+            return original(self, shown)
+
+    return handle_error
+
+
+SKIPPED.add(caller.__code__.co_filename)

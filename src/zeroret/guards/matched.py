@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 from zeroret.content.redaction import redact
-from zeroret.guards import exceptions, formats, records, tracebacks
+from zeroret.guards import exceptions, formats, records, templates, tracebacks
 from zeroret.guards.values import NUMBER_LIMIT, NUMBERS, Values
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Sequence
+    from types import FrameType
 
     from zeroret.content.flight import Flight
 
@@ -38,9 +38,14 @@ class Matcher:
         self.redacted = 0
         """How many texts were changed."""
 
+    def peek(self, text: str) -> str:
+        """Return *text* without what it shares, counting nothing."""
+        background = self._own is None
+        return redact(text, self._own, self._flights, background=background, keep=self.keep)
+
     def text(self, text: str) -> str:
         """Return *text* without what it shares."""
-        clean = redact(text, self._own, self._flights, background=self._own is None, keep=self.keep)
+        clean = self.peek(text)
         if clean != text:
             self.redacted += 1
         return clean
@@ -79,52 +84,112 @@ def matched(
     for key in ("message", "asctime"):
         attributes.pop(key, None)
     message = given.get("msg")
-    text = message if type(message) is str else str(message)
-    if isinstance(message, BaseException):
-        text = str(Values(None, None, "").mark(message))
-    format_ = records.constant(text, frame) if type(message) is str else None
-    if format_ is not None:
-        matcher.keep = frozenset(each for each in format_.pieces if len(each) >= _SHORTEST_KEPT)
-    whole, args = _rendered(text, given.get("args"), matcher)
-    attributes["msg"] = text if format_ is not None else matcher.text(text)
-    attributes["args"] = args
+    text = message if type(message) is str else _text_of(message)
+    constant = records.constant(text, frame) if type(message) is str else None
+    if constant is not None:
+        matcher.keep = frozenset(each for each in constant.pieces if len(each) >= _SHORTEST_KEPT)
+    else:
+        found = templates.template_of(text, frame)
+        if found is not None:
+            matcher.keep = frozenset(each for each in found.parts if len(each) >= _SHORTEST_KEPT)
+    attributes["msg"], attributes["args"] = _rendered(
+        text, given.get("args"), matcher, is_constant=constant is not None
+    )
     _match_names(attributes, given, matcher, frame)
     _match_trouble(attributes, record, matcher, frame)
     for key, value in given.items():
         if key not in records.STANDARD and key in attributes:
             _match_extra(attributes, key, value, matcher)
-    return records.guarded(attributes, whole), bool(matcher.redacted)
+    return records.guarded(attributes), bool(matcher.redacted)
 
 
-def _rendered(text: str, args: Any, matcher: Matcher) -> tuple[str, Any]:
-    """Return the message verified as a whole, and the arguments one by one, arity kept."""
-    shown: Any = args
-    texts: set[int] = set()
-    format_ = formats.parse(text)
+def _text_of(message: object) -> str:
+    if isinstance(message, BaseException):
+        return Values(None, None, "").mark(message)
+    return str(message)
+
+
+def _rendered(text: str, args: Any, matcher: Matcher, *, is_constant: bool) -> tuple[str, Any]:
+    """Return message and arguments one by one, arity kept, and verified as a whole."""
+    if _shows_nothing(text, args, matcher):
+        return text, args
+    message = text if is_constant else matcher.text(text)
+    format_ = formats.parse(message)
+    shown, texts = _arguments(args, format_, matcher)
+    message = formats.as_text(message, format_, texts)
+    whole = _whole(message, shown) or message
+    if matcher.text(whole) == whole:
+        return message, shown
+    # What is shared spans two values, or a value and the message: no value but numbers is shown.
+    shown, texts = _arguments(args, format_, _Marker())
+    message = formats.as_text(message, format_, texts)
+    whole = _whole(message, shown) or message
+    return (message if matcher.peek(whole) == whole else "[withheld]"), shown
+
+
+def _shows_nothing(text: str, args: Any, matcher: Matcher) -> bool:
+    """Tell at the cost of one match whether neither message nor values share anything.
+
+    What stands in the rendered message in full need not be matched a second time.
+    """
+    if args is not None and type(args) is not tuple:
+        return False
+    whole = _whole(text, args)
+    if whole is None:
+        return False
+    for arg in args or ():
+        kind = type(arg)
+        if kind is int:
+            if not -NUMBER_LIMIT < arg < NUMBER_LIMIT:
+                return False
+        elif kind not in NUMBERS and (kind is not str or arg not in whole):
+            return False
+    return matcher.peek(whole) == whole
+
+
+def _whole(text: str, args: Any) -> str | None:
+    """Return the message with its values in it; None if they do not fit."""
+    if not args:
+        return text
+    try:
+        whole: str = text % args
+    except Exception:  # noqa: BLE001 - rendering runs the app's code, which may fail as it likes
+        return None
+    return whole
+
+
+class _Marker:
+    """Stands in for a `Matcher` that lets numbers pass and nothing else."""
+
+    def value(self, value: object) -> object:
+        if type(value) in NUMBERS:
+            return value
+        return Values(None, None, "").mark(value)
+
+    def text(self, text: str) -> str:
+        return Values(None, None, "").mark(text)
+
+
+def _arguments(
+    args: Any, format_: formats.Format, matcher: Matcher | _Marker
+) -> tuple[Any, set[int]]:
+    """Return the arguments as shown, and which conversions must become ``%s`` for them."""
+    conversions = format_.conversions
     if isinstance(args, dict):
-        shown = {_key(key, matcher): matcher.value(value) for key, value in args.items()}
-        changed = {key for key, value in args.items() if shown.get(key) is not value}
-        texts = {i for i, each in enumerate(format_.conversions) if each.key in changed}
-    elif type(args) is tuple:
+        named = {_key(key, matcher): matcher.value(value) for key, value in args.items()}
+        changed = {key for key, value in args.items() if named.get(key) is not value}
+        return named, {i for i, each in enumerate(conversions) if each.key in changed}
+    if type(args) is tuple:
         shown = tuple(matcher.value(value) for value in args)
-        taking = [i for i, each in enumerate(format_.conversions) for _ in range(each.stars + 1)]
-        texts = {
-            taking[i]
-            for i, value in enumerate(args)
-            if i < len(taking) and shown[i] is not value and shown[i] != value
+        taking = [i for i, each in enumerate(conversions) for _ in range(each.stars + 1)]
+        pairs = enumerate(zip(args, shown, strict=True))
+        return shown, {
+            taking[i] for i, (one, other) in pairs if i < len(taking) and one is not other
         }
-    elif args is not None:
-        shown = (matcher.value(args),)
-    whole = text
-    if shown:
-        try:
-            whole = formats.as_text(text, format_, texts) % shown
-        except Exception:  # noqa: BLE001 - a message that cannot be rendered is shown as it stands
-            whole = text
-    return matcher.text(whole), shown
+    return args if args is None else (matcher.value(args),), set()
 
 
-def _key(key: object, matcher: Matcher) -> object:
+def _key(key: object, matcher: Matcher | _Marker) -> object:
     return matcher.text(key) if isinstance(key, str) else matcher.value(key)
 
 

@@ -10,10 +10,12 @@ import logging
 import re
 import sys
 import threading
-from types import FrameType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from zeroret.guards import source
+
+if TYPE_CHECKING:
+    from types import CodeType, FrameType
 
 WITHHELD: Final = "[withheld]"
 """What stands for a name that is not an ordinary one."""
@@ -52,6 +54,7 @@ threads: set[str] = {"MainThread"}
 processes: set[str] = {"MainProcess"}
 """Names of processes that may be shown; bounded."""
 
+_places_by_code: dict[int, tuple[CodeType, tuple[str, str, str, str]]] = {}
 places: set[tuple[str, str, str, str]] = set()
 """(pathname, filename, module, funcName) of callers that were found in source files; bounded."""
 
@@ -129,11 +132,20 @@ def task(name: object) -> str | None:
     return name if type(name) is str and is_task(name) else WITHHELD
 
 
-def remember_place(pathname: str, filename: str, module: str, function: str) -> None:
-    """Note a caller that was found in a source file, so that its next record is known by it."""
+def place(code: CodeType) -> tuple[str, str, str, str]:
+    """Return what records say of a function of a source file, and know it from now on."""
+    known = _places_by_code.get(id(code))
+    if known is not None and known[0] is code:
+        return known[1]
+    # As logging itself derives the two names from the path.
+    record = logging.LogRecord("", 0, code.co_filename, 0, "", (), None)
+    shown = (code.co_filename, record.filename, record.module, code.co_name)
     if len(places) >= _CACHED:
         places.clear()
-    places.add((pathname, filename, module, function))
+        _places_by_code.clear()
+    places.add(shown)
+    _places_by_code[id(code)] = (code, shown)
+    return shown
 
 
 def _add(known: set[str], name: str) -> None:

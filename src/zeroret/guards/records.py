@@ -40,15 +40,8 @@ class GuardedRecord(logging.LogRecord):
     What a filter sets on it later is held to the closed value rules; rendering never raises.
     """
 
-    __slots__ = ("_text",)
-
-    _text: str | None
-    """The whole message where it was verified as rendered; `args` then keep their arity only."""
-
     def getMessage(self) -> str:  # noqa: N802 - the name logging calls
         """Return the message with its values; if they do not fit, the message alone."""
-        if self._text is not None:
-            return self._text
         message = self.msg if isinstance(self.msg, str) else str(self.msg)
         if self.args:
             try:
@@ -58,17 +51,14 @@ class GuardedRecord(logging.LogRecord):
         return message
 
     def __setattr__(self, name: str, value: object) -> None:
-        if name == "msg":
-            object.__setattr__(self, "_text", None)
-        elif name not in STANDARD and name not in _RENDERED and name != "_text":
+        if name not in STANDARD and name not in _RENDERED:
             value = Values(None, None, "").show(value)
         object.__setattr__(self, name, value)
 
 
-def guarded(attributes: dict[str, Any], text: str | None = None) -> GuardedRecord:
+def guarded(attributes: dict[str, Any]) -> GuardedRecord:
     """Return a record of *attributes*, all of which may be shown."""
     record = GuardedRecord.__new__(GuardedRecord)
-    object.__setattr__(record, "_text", text)
     record.__dict__.update(attributes)
     return record
 
@@ -216,10 +206,7 @@ def _add_place(attributes: dict[str, Any], given: dict[str, Any], frame: FrameTy
         )
         attributes["lineno"] = line if type(line) is int and 0 <= line < NUMBER_LIMIT else 0
         return
-    code = frame.f_code
-    empty = logging.LogRecord("", 0, code.co_filename, 0, "", (), None)
-    place = (code.co_filename, empty.filename, empty.module, code.co_name)
-    names.remember_place(*place)
+    place = names.place(frame.f_code)
     attributes.update(zip(("pathname", "filename", "module", "funcName"), place, strict=True))
     attributes["lineno"] = (
         line if type(line) is int and 0 <= line < NUMBER_LIMIT else frame.f_lineno

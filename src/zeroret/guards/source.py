@@ -8,9 +8,9 @@ when it is compiled under a module's name and run in its namespace.
 from __future__ import annotations
 
 import linecache
-import os.path
+import os
 import sys
-from itertools import chain
+from pathlib import Path
 from types import CodeType, FrameType, ModuleType
 from typing import Any, Final, NamedTuple
 
@@ -21,7 +21,7 @@ DEEPEST: Final = 40
 """How many frames of a stack are looked at."""
 
 _CACHED: Final = 8192
-_module_dict: Any = ModuleType.__dict__["__dict__"]
+_module_dict: Any = vars(ModuleType)["__dict__"]
 
 
 class Source(NamedTuple):
@@ -56,9 +56,7 @@ def source_of(namespace: dict[str, Any]) -> Source | None:
     module = sys.modules.get(name)
     if not isinstance(module, ModuleType) or _module_dict.__get__(module) is not namespace:
         return None
-    source = _read(name, namespace)
-    if source is not None:
-        _sources[name] = source
+    source = _sources[name] = _read(name, namespace)
     return source
 
 
@@ -108,11 +106,19 @@ def in_source(text: str, frame: FrameType | None) -> bool:
     return False
 
 
+def is_interned(text: str, frame: FrameType | None) -> bool:
+    """Tell whether *text* is, by identity, an identifier-like literal of the sources on the stack.
+
+    The compiler interns those, wherever they stand; what a client sends is not, even if equal.
+    """
+    return in_source(text, frame) and sys.intern(text) is text
+
+
 def place(frame: FrameType | None) -> str:
     """Return `` file.py:42`` for a frame of an imported module's source, else nothing."""
     if frame is None or not is_source(frame.f_code, frame.f_globals):
         return ""
-    name = os.path.basename(frame.f_code.co_filename)[:LONGEST_NAME]
+    name = frame.f_code.co_filename.rpartition(os.sep)[2][:LONGEST_NAME]
     plain = "".join(char if char.isalnum() or char in "._" else "_" for char in name)
     return f" {plain}:{frame.f_lineno}"
 
@@ -147,7 +153,8 @@ def _known(code: CodeType, namespace: dict[str, Any]) -> _Known | None:
 
 
 def _same_file(one: str, other: str) -> bool:
-    return one == other or os.path.abspath(one) == os.path.abspath(other)
+    # Not Path.resolve(), which follows links: a file is what it was imported as.
+    return one == other or Path(one).absolute() == Path(other).absolute()
 
 
 def _assigns(name: str, text: str, namespace: dict[str, Any]) -> bool:
@@ -164,13 +171,12 @@ def _assigns(name: str, text: str, namespace: dict[str, Any]) -> bool:
     return False
 
 
-def _read(name: str, namespace: dict[str, Any]) -> Source | None:
+def _read(name: str, namespace: dict[str, Any]) -> Source:
+    """Return what stands in the module's file; nothing if it has none that can be read."""
     path = namespace.get("__file__")
-    if type(path) is not str:
-        return None
-    code = _compiled(name, namespace, path)
+    code = _compiled(name, namespace, path) if type(path) is str else None
     if code is None:
-        return None
+        return Source(namespace, "", frozenset(), frozenset())
     codes: set[tuple[str, int]] = set()
     constants: set[str] = set()
     waiting = [code]
@@ -212,5 +218,5 @@ def _strings(constants: tuple[Any, ...]) -> list[str]:
         elif kind is tuple:
             found += _strings(const)
         elif kind is frozenset:
-            found += _strings(tuple(chain(const)))
+            found += _strings(tuple(const))
     return found

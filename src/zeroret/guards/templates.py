@@ -38,7 +38,7 @@ class Template(NamedTuple):
     text: str
 
     def fits(self, message: str) -> bool:
-        """Tell whether *message* can be what the template became: its parts stand there in order."""
+        """Tell whether *message* can be what the template became: the parts in order."""
         first, last = self.parts[0], self.parts[-1]
         if not message.startswith(first):
             return False

@@ -65,7 +65,7 @@ def install() -> None:
             return
         _patch.start = threading.Thread.start
         _patch.submit = ThreadPoolExecutor.submit
-        threading.Thread.start = _starting(_patch.start)  # type: ignore[method-assign] # the guard is this patch
+        threading.Thread.start = _starting(_patch.start)  # type: ignore[method-assign,assignment] # the guard is this patch
         ThreadPoolExecutor.submit = _submitting(_patch.submit)  # type: ignore[method-assign] # likewise
 
 
@@ -88,7 +88,13 @@ def _starting(original: Callable[[threading.Thread], None]) -> Callable[[threadi
             original(self)
             return
         # On the instance, so that a subclass's own run() is what runs.
-        self.__dict__["run"] = _Carried(self.run, flight, last)
+        carried = _Carried(self.run, flight, last)
+
+        def run() -> None:
+            self.__dict__.pop("run", None)
+            carried()
+
+        self.__dict__["run"] = run
         try:
             original(self)
         except BaseException:

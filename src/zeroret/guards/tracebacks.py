@@ -19,7 +19,7 @@ _HEAD: Final = 16
 _UNKNOWN: Final = "[withheld]"
 _LIBRARIES: Final = tuple(
     {
-        os.path.join(path, "")
+        path + os.sep
         for name in ("stdlib", "platstdlib", "purelib", "platlib")
         if (path := sysconfig.get_path(name))
     }
@@ -124,7 +124,7 @@ _TEMPLATE: Final[CodeType] = _never_run.__code__
 
 
 def _line_table(units: int) -> bytes:
-    """Return a table by which every instruction stands on the first line, at no column (PEP 657)."""
+    """Return a location table (PEP 657): every instruction on the first line, at no column."""
     table = bytearray()
     while units > 0:
         length = min(units, 8)

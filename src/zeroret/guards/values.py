@@ -11,6 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 from zeroret.content import matching
+from zeroret.content.live import LIVE
 from zeroret.guards import names, source
 from zeroret.guards.classes import held_name, shown_name
 
@@ -85,7 +86,7 @@ class Values:
         return f"[withheld {shown_name(value)}{self._place}]"
 
     def text(self, value: str) -> object:
-        """Return a str if it belongs to a closed set, else `None`; takes nothing off the allowance."""
+        """Return a message if it belongs to a closed set, else None; off no allowance."""
         shown = self._closed_text(value)
         return None if shown is _NOT_SHOWN else shown
 
@@ -107,7 +108,9 @@ class Values:
         flight = self._flight
         if type(value) is ServerMade:
             plain = str.__str__(value)
-            return _NOT_SHOWN if matching.shares(plain, flight) else plain
+            live = LIVE.flights() if flight is None else ()
+            shares = matching.shares(plain, flight, live, background=True)
+            return _NOT_SHOWN if shares else plain
         if value in names.METHODS or value in names.loggers:
             return value
         if flight is not None and (value in flight.names or value == flight.route_template()):

@@ -1,8 +1,7 @@
-"""gunicorn's access lines: method, route template, status, size and time; nothing a client chose."""
+"""gunicorn's access lines: method, route template, status, size, time; nothing a client chose."""
 
 from __future__ import annotations
 
-import logging
 import re
 import sys
 import time
@@ -12,6 +11,7 @@ from zeroret.guards import names, records
 from zeroret.integrations.uvicorn import NOTHING, template
 
 if TYPE_CHECKING:
+    import logging
     from types import FrameType
 
     from zeroret.content.flight import Flight
@@ -54,7 +54,7 @@ def access(record: logging.LogRecord, flight: Flight | None) -> logging.LogRecor
     shown["p"] = pid if type(pid) is str and _PID.fullmatch(pid) else NOTHING
     shown["r"] = " ".join((shown["m"], shown["U"], shown["H"], *_took(get(atoms, "D"), flight)))
     attributes = records.standard(record.__dict__, None)
-    attributes["name"] = record.name
+    attributes["name"] = "gunicorn.access"
     attributes["msg"], attributes["args"] = str(record.msg), shown
     return records.guarded(attributes)
 

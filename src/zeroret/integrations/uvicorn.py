@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 from zeroret.guards import names, records
 
 if TYPE_CHECKING:
+    import logging
+
     from zeroret.content.flight import Flight
 
 NOTHING: Final = "-"
@@ -26,7 +27,7 @@ _VERSIONS: Final = frozenset({"1.0", "1.1", "2", "3"})
 
 
 def access(record: logging.LogRecord, flight: Flight | None) -> logging.LogRecord | None:
-    """Return a line of ``uvicorn.access``, or a websocket's of ``uvicorn.error``, as it may be shown.
+    """Return an access line, or a websocket's line of ``uvicorn.error``, as it may be shown.
 
     The arguments stay the five (or two, or three) that uvicorn's own formatter takes apart; the
     time since the exchange began stands behind the HTTP version, ``1.1 3.2ms``.
@@ -36,7 +37,7 @@ def access(record: logging.LogRecord, flight: Flight | None) -> logging.LogRecor
         flight: The exchange that ran, or just ended, in this context.
     """
     args: Any = record.args
-    if type(args) is not tuple:
+    if type(args) is not tuple or type(record.msg) is not str:
         return None
     if record.name == "uvicorn.access" and record.msg == _LINE and len(args) == 5:  # noqa: PLR2004 - uvicorn's five
         _, method, _, version, status = args
@@ -53,8 +54,8 @@ def access(record: logging.LogRecord, flight: Flight | None) -> logging.LogRecor
     else:
         return None
     attributes = records.standard(record.__dict__, None)
-    attributes["name"] = record.name
-    attributes["msg"], attributes["args"] = str(record.msg), shown
+    attributes["name"] = str.__str__(record.name)
+    attributes["msg"], attributes["args"] = record.msg, shown
     return records.guarded(attributes)
 
 
