@@ -5,8 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zeroret.dialects import DIALECTS
 from zeroret.tokens import TokenCounter
-from zeroret.usage.counting import PLACES, DeliveredText, best_model
+from zeroret.usage.counting import PLACES, DeliveredText, best_model, count_prompt
 
 COUNTER = TokenCounter()
 WORDS = st.lists(st.sampled_from(["Hello", " wor", "ld", " größe", "", "\n"]), max_size=12)
@@ -66,3 +67,14 @@ def test_a_deployments_name_gives_way_to_a_known_model() -> None:
     assert best_model(COUNTER, "gpt-4", "gpt-4o") == "gpt-4"
     assert best_model(COUNTER, None, "mine", "theirs") == "mine"
     assert best_model(COUNTER, None, None) is None
+
+
+def test_every_dialects_prompt_has_a_framing() -> None:
+    """Whatever the dialect, its prompt is counted and grows with its text."""
+    for dialect in DIALECTS:
+        counts = []
+        for text in ("Hello", "Hello world, and all who live in it"):
+            messages = [{"role": "user", "content": text}]
+            request = {"messages": messages, "prompt": text, "input": text}
+            counts.append(count_prompt(dialect.prompt, request, COUNTER, "gpt-4o").tokens)
+        assert 0 < counts[0] < counts[1], dialect

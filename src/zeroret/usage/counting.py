@@ -68,7 +68,7 @@ def count_prompt(
     kind: str, request: dict[str, Any], counter: TokenCounter, model: str | None
 ) -> PromptCount:
     """Return the tokens and images of the prompt of a decoded *request* of one *kind*."""
-    return _FRAMINGS[kind](request, counter=counter, model=model)
+    return _FRAMINGS[kind](request, counter, model)
 
 
 def best_model(counter: TokenCounter, *names: str | None) -> str | None:
