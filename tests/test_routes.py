@@ -17,6 +17,7 @@ from fastapi import APIRouter, FastAPI, HTTPException
 from litestar import Litestar
 from litestar import Router as LitestarRouter
 from litestar import get as litestar_get
+from litestar.params import FromPath
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
@@ -189,7 +190,7 @@ def test_litestar_templates(runtime: ZeroRetention) -> None:
     """Litestar's routers give the whole template."""
 
     @litestar_get("/{thing:str}", sync_to_thread=False)
-    def thing(thing: str) -> str:
+    def thing(thing: FromPath[str]) -> str:
         return thing
 
     app = Litestar([LitestarRouter("/api", route_handlers=[thing])])

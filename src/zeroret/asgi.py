@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from zeroret.content.flight import Flight
     from zeroret.runtime import ZeroRetention
-    from zeroret.types import ASGIApp, Message, Receive, Scope, Send
+    from zeroret.types import ASGIApp, Identify, Message, Receive, Scope, Send
 
 SCOPE_KEY: Final = "zeroret.exchange"
 """Where the scope tells that it is wrapped already."""
@@ -78,7 +78,9 @@ class ASGIResponder:
         LAST.set(exchange)
         stand_in: BaseException | None = None
         try:
-            await self._open()
+            self._open()
+            if self._runtime.identify is not None and exchange.credential is not None:
+                await self._identify(exchange.credential, self._runtime.identify)
             if scope["type"] == "http":
                 await app(scope, self._receive_http, self._send_http)
             else:
@@ -97,7 +99,7 @@ class ASGIResponder:
             # Raised out here so that Python chains nothing: the original must not be its context.
             raise stand_in
 
-    async def _open(self) -> None:
+    def _open(self) -> None:
         """Note what the request's head says: who called, from where, and the route's finder."""
         exchange, scope = self._exchange, self._scope
         headers = scope.get("headers") or ()
@@ -105,13 +107,11 @@ class ASGIResponder:
         exchange.routed_by(partial(asgi_route, scope))
         client = scope.get("client")
         exchange.client_host = client[0] if client else None
-        credential = exchange.credential
-        identify = self._runtime.identify
-        if credential is None or identify is None:
-            return
+
+    async def _identify(self, credential: str, identify: Identify) -> None:
         try:
             account = identify(credential)
-            exchange.account_is(await account if isawaitable(account) else account)
+            self._exchange.account_is(await account if isawaitable(account) else account)
         except Exception as error:  # noqa: BLE001 - the operator's own code must not hurt the reply
             self._runtime.failed("identify", error)
 

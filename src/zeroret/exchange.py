@@ -135,9 +135,9 @@ class Exchange(Flight):
             self.meter.request_start(
                 named.get(b"content-type", b""), named.get(b"content-encoding", b"")
             )
-        self.hold(
-            b"\n".join(value for name, value in named.items() if name not in _ORDINARY_HEADERS)
-        )
+        for name in _ORDINARY_HEADERS & named.keys():
+            del named[name]
+        self.hold(b"\n".join(named.values()))
         if query:
             self.hold(query)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET, structs
 
@@ -13,7 +12,8 @@ from zeroret.exchange import METHODS
 from zeroret.usage.client import client_address, client_family
 from zeroret.usage.identity import format_id
 from zeroret.usage.meter import Metered
-from zeroret.usage.record import ALWAYS, COLUMNS, TOKEN_COLUMNS, UsageRecord
+from zeroret.usage.models import OTHER
+from zeroret.usage.record import ALWAYS, UsageRecord
 
 if TYPE_CHECKING:
     from zeroret.exchange import Exchange
@@ -21,99 +21,67 @@ if TYPE_CHECKING:
     from zeroret.usage.models import ModelNames
     from zeroret.usage.record import Outcome
 
-Source: TypeAlias = Callable[["Exchange", "Metered"], Any]
-"""Computes one column's value."""
-
 _DURATIONS: Final = ("duration", "time_to_first_token")
 _PRECISION: Final = 6  # microseconds: finer digits are noise
 
-
-def _duration(exchange: Exchange, _: Metered) -> float:
-    return round(time.perf_counter() - exchange.started, _PRECISION)
-
-
-def _time_to_first_token(exchange: Exchange, metered: Metered) -> float | None:
-    if exchange.first_byte is None or not metered.stream:
-        return None
-    return round(exchange.first_byte - exchange.started, _PRECISION)
-
-
-def _route(exchange: Exchange, _: Metered) -> str:
-    return exchange.route_template() or "other"
-
-
-def _method(exchange: Exchange, _: Metered) -> str:
-    return exchange.method if exchange.method in METHODS else "other"
-
-
-def _client(exchange: Exchange, _: Metered) -> str | None:
-    return None if exchange.user_agent is None else client_family(exchange.user_agent)
-
-
-def _provider(_: Exchange, metered: Metered) -> str | None:
-    return None if metered.dialect is None else metered.dialect.partition(".")[0]
-
-
-def _started_at(exchange: Exchange, _: Metered) -> datetime:
-    return datetime.fromtimestamp(exchange.wall, UTC)
-
-
-_SOURCES: Final[dict[str, Source]] = {
-    "started_at": _started_at,
-    "duration": _duration,
-    "time_to_first_token": _time_to_first_token,
-    "account": lambda exchange, _: exchange.account,
-    "key_id": lambda exchange, _: exchange.key_id(),
-    "route": _route,
-    "method": _method,
-    "dialect": lambda _, metered: metered.dialect,
-    "provider": _provider,
-    "stream": lambda _, metered: metered.stream,
-    "status": lambda exchange, _: exchange.status,
-    "error_type": lambda exchange, _: exchange.error_type,
-    "request_bytes": lambda exchange, _: exchange.request_bytes,
-    "response_bytes": lambda exchange, _: exchange.response_bytes,
-    "client_ip": lambda exchange, _: client_address(exchange.client_host),
-    "client": _client,
-    "cost": lambda _, __: None,
-}
-"""Where each column comes from; the counts, the models and the outcome are set beside these."""
-
 NOTHING: Final = Metered()
 """What is metered of an exchange in no dialect that anyone reported on."""
-
-_MODELS: Final = ("request_model", "response_model")
 
 
 class Recorder:
     """Builds the records of one policy; a column the policy removes is never computed."""
 
     def __init__(self, policy: Policy, models: ModelNames) -> None:
-        kept = policy.columns
         self._stamp = policy.stamp
-        self._models = models
-        self._sources = tuple(
-            (name, _SOURCES[name]) for name in COLUMNS if name in kept & _SOURCES.keys()
-        )
-        self._counts = tuple(name for name in TOKEN_COLUMNS if name in kept)
-        self._model_columns = tuple(name for name in _MODELS if name in kept)
-        self._columns = kept - ALWAYS
-        self._keeps_outcome = "outcome" in kept
+        self._known = models.known
+        self._kept = policy.columns
+        self._columns = policy.columns - ALWAYS
 
     def record(self, exchange: Exchange, metered: Metered, outcome: Outcome) -> UsageRecord:
-        """Return the record of *exchange* as it stands now."""
-        values: dict[str, Any] = {name: source(exchange, metered) for name, source in self._sources}
-        for name in self._counts:
-            values[name] = getattr(metered, name)
-        for name in self._model_columns:
-            values[name] = self._models.known(getattr(metered, name))
-        if self._keeps_outcome:
-            values["outcome"] = outcome
+        """Return the record of *exchange* as it stands now: each column from its one source."""
+        kept, known, no = self._kept, self._known, UNSET
         return UsageRecord(
             id=format_id(exchange.raw_id),
             policy=self._stamp,
             usage_source=metered.usage_source,
-            **values,
+            started_at=_moment(exchange.wall) if "started_at" in kept else no,
+            duration=_duration(exchange) if "duration" in kept else no,
+            time_to_first_token=(
+                _time_to_first_token(exchange, metered) if "time_to_first_token" in kept else no
+            ),
+            account=exchange.account if "account" in kept else no,
+            key_id=exchange.key_id() if "key_id" in kept else no,
+            route=exchange.route_template() or OTHER if "route" in kept else no,
+            method=_method(exchange) if "method" in kept else no,
+            dialect=metered.dialect if "dialect" in kept else no,
+            provider=_provider(metered) if "provider" in kept else no,
+            request_model=known(metered.request_model) if "request_model" in kept else no,
+            response_model=known(metered.response_model) if "response_model" in kept else no,
+            stream=metered.stream if "stream" in kept else no,
+            status=exchange.status if "status" in kept else no,
+            outcome=outcome if "outcome" in kept else no,
+            error_type=exchange.error_type if "error_type" in kept else no,
+            input_tokens=metered.input_tokens if "input_tokens" in kept else no,
+            output_tokens=metered.output_tokens if "output_tokens" in kept else no,
+            cache_read_input_tokens=(
+                metered.cache_read_input_tokens if "cache_read_input_tokens" in kept else no
+            ),
+            cache_write_input_tokens=(
+                metered.cache_write_input_tokens if "cache_write_input_tokens" in kept else no
+            ),
+            reasoning_output_tokens=(
+                metered.reasoning_output_tokens if "reasoning_output_tokens" in kept else no
+            ),
+            audio_input_tokens=metered.audio_input_tokens if "audio_input_tokens" in kept else no,
+            audio_output_tokens=(
+                metered.audio_output_tokens if "audio_output_tokens" in kept else no
+            ),
+            images=metered.images if "images" in kept else no,
+            request_bytes=exchange.request_bytes if "request_bytes" in kept else no,
+            response_bytes=exchange.response_bytes if "response_bytes" in kept else no,
+            client_ip=client_address(exchange.client_host) if "client_ip" in kept else no,
+            client=_client(exchange) if "client" in kept else no,
+            cost=None if "cost" in kept else no,
         )
 
     def minimal(self, exchange: Exchange, outcome: Outcome) -> UsageRecord:
@@ -134,7 +102,33 @@ class Recorder:
     def _bare(self, raw_id: bytes, wall: float, outcome: Outcome) -> UsageRecord:
         values: dict[str, Any] = dict.fromkeys(self._columns)
         if "started_at" in values:
-            values["started_at"] = datetime.fromtimestamp(wall, UTC)
+            values["started_at"] = _moment(wall)
         if "outcome" in values:
             values["outcome"] = outcome
         return UsageRecord(id=format_id(raw_id), policy=self._stamp, **values)
+
+
+def _moment(wall: float) -> datetime:
+    return datetime.fromtimestamp(wall, UTC)
+
+
+def _duration(exchange: Exchange) -> float:
+    return round(time.perf_counter() - exchange.started, _PRECISION)
+
+
+def _time_to_first_token(exchange: Exchange, metered: Metered) -> float | None:
+    if exchange.first_byte is None or not metered.stream:
+        return None
+    return round(exchange.first_byte - exchange.started, _PRECISION)
+
+
+def _method(exchange: Exchange) -> str:
+    return exchange.method if exchange.method in METHODS else OTHER
+
+
+def _provider(metered: Metered) -> str | None:
+    return None if metered.dialect is None else metered.dialect.partition(".")[0]
+
+
+def _client(exchange: Exchange) -> str | None:
+    return None if exchange.user_agent is None else client_family(exchange.user_agent)
