@@ -66,6 +66,7 @@ class Delivery:
             )
             for number, (key, sink) in enumerate(sinks)
         ]
+        self._closed = False
         self._renew()
         ref = weakref.ref(self)
         journal.attach(keys, lambda: _start(ref))
@@ -93,6 +94,7 @@ class Delivery:
             if self._started:
                 return
             self._started = True
+            self._closed = False
             for number, runner in enumerate(self._runners):
                 if not self._inline:
                     try:
@@ -140,6 +142,7 @@ class Delivery:
                     runner.sink.close()
         with self._lock:
             self._started = False
+            self._closed = True
         self._journal.close()
         return flushed
 
@@ -165,7 +168,7 @@ class Delivery:
 
 def _start(ref: weakref.ref[Delivery]) -> None:
     delivery = ref()
-    if delivery is not None:
+    if delivery is not None and not delivery._closed:  # noqa: SLF001 - our own
         delivery.start()
 
 

@@ -6,6 +6,7 @@ Sans-I/O. The checksum is CRC-32 (ISO 3309, as in `zlib.crc32`) of the JSON's by
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Final, NamedTuple
 from zlib import crc32
 
@@ -52,7 +53,7 @@ def _salvage(line: bytes) -> list[bytes]:
     """Return what is whole inside a damaged line: its newline may be all that was hit."""
     starts = [match.start() for match in _FRAME.finditer(line)]
     found = []
-    for start, end in zip(starts, [*starts[1:], len(line) + 1], strict=True):
+    for start, end in pairwise([*starts, len(line) + 1]):
         piece = line[start : end - 1]
         payload = piece[_HEAD:]
         if piece[:_HEAD] == b"%08x " % crc32(payload):
