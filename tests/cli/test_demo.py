@@ -35,8 +35,8 @@ def test_small_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert {cells[surface][1] for surface in SURFACES} == {"0"}
     leaking = {surface for surface in SURFACES if cells[surface][0] != "0"}
     assert leaking >= {"access log", "tracebacks", "application log file", "JSON log file"}
-    recorded = re.findall(r"│ recorded +│ +(\d+) ", shown)
-    assert sum(map(int, recorded)) == len(ROUND) + len(KILLED) + AFTERWARDS
+    requests = re.findall(r"^  truth +(\d+) ", shown, re.MULTILINE)
+    assert sum(map(int, requests)) == len(ROUND) + len(KILLED) + AFTERWARDS
     assert (tmp_path / "kept" / "wrapped" / "usage.db").exists()
 
 

@@ -170,3 +170,16 @@ def test_invented_models_are_other() -> None:
     failed = heard("unknown model", model="my-" + "c" * 32)
     failed.status = 404
     assert expect(failed, None, []).fixed["request_model"] == "other"
+
+
+def test_a_killed_exchange_may_know_less_but_nothing_else() -> None:
+    """After a kill a record may know nothing, or what is right; never anything else."""
+    one = expect(heard("openai kill", text="Dear Ada,"), Sent(text="Dear Ada, your"), [])
+    killed = {"status": 200, "outcome": "killed", "dialect": "openai.chat", "stream": True}
+    row = {**killed, "request_model": "gpt-4o-mini", "usage_source": "unknown"}
+    assert one.faults(row) == []
+    right = one.counts["input_tokens"]
+    assert right is not None
+    assert one.faults({**row, "usage_source": "counted", "input_tokens": right[0]}) == []
+    assert one.faults({**row, "input_tokens": right[0] + 1}) != []
+    assert one.faults({**row, "output_tokens": 99}) != []

@@ -58,12 +58,23 @@ def demonstrate(count: int, *, keep: Path | None) -> int:
         again: list[str] = []
         expected = [expect(one, sent.get(one.call.number), again) for one in wrapped.heard]
         comparison = compare(expected, read_rows(wrapped.served.folder / "usage.db"))
-        to.print(tables.usage_table(comparison, wrapped.heard))
+        to.print()
+        tables.say_lines(to, ((side.name, first_prompt(side.served.folder)) for side in sides))
+        for table in tables.usage_tables(comparison, wrapped.heard, to.width):
+            to.print(table)
+        tables.say_ranges(to)
         tables.say_faults(to, again + comparison.faults)
         to.print(tables.leak_table(bare.found, wrapped.found, (bare.planted, wrapped.planted)))
         problems = verdict(sides, comparison, again)
     tables.closing_line(to, problems, time.monotonic() - started)
     return 1 if problems else 0
+
+
+def first_prompt(folder: Path) -> str:
+    """Return the first line about a prompt in the application log, without its time."""
+    lines = (folder / "app.log").read_text(encoding="utf-8").splitlines()
+    found = next((line for line in lines if "reseller: prompt" in line), "")
+    return found.partition("reseller: ")[2] or "(none)"
 
 
 def verdict(sides: tuple[Side, Side], comparison: Comparison, again: list[str]) -> list[str]:

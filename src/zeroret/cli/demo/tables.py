@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from statistics import median, quantiles
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from zeroret.cli.demo.leaks import SURFACES
+from zeroret.cli.demo.requests import is_stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,8 +26,16 @@ if TYPE_CHECKING:
 PLAIN_WIDTH: Final = 120
 """Columns of the tables where the output is no terminal."""
 
+WIDE: Final = 112
+"""Columns from which on counts and latencies stand in one table."""
+
 MOST_FAULTS: Final = 12
 """Faults that are spelled out; the rest is counted."""
+
+_COUNTED: Final = ("requests", "input", "output", "cached", "source")
+_TIMED: Final = ("p50 ms", "p95 ms", "first ms")
+_SUMMED: Final = ("input_tokens", "output_tokens", "cache_read_input_tokens")
+_NUMBER: Final = re.compile(r"exchange \d+ ")
 
 
 def console() -> Console:
@@ -44,21 +55,27 @@ def progress(to: Console) -> Progress:
     return Progress(*columns, console=to, disable=not to.is_terminal)
 
 
-def usage_table(comparison: Comparison, heard: Iterable[Heard]) -> Table:
-    """Return usage by model: what the records say, and below it the truth."""
-    table = Table(title="Usage by model: the records, and the truth beneath", title_justify="left")
-    table.add_column("model", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    for name in ("requests", "input", "output", "cached", "p50 ms", "p95 ms", "first ms"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("source")
+def usage_tables(comparison: Comparison, heard: Iterable[Heard], width: int) -> list[Table]:
+    """Return usage by model, the truth beneath; latencies apart where *width* is too small."""
     spoken = {one.call.number: one for one in heard}
-    for model in sorted({expected.model for expected, _ in comparison.pairs}):
-        pairs = [pair for pair in comparison.pairs if pair[0].model == model]
-        _add_records(table, model, [row for _, row in pairs])
-        wanted = [expected for expected, _ in pairs]
-        _add_truth(table, wanted, [spoken[one.number] for one in wanted])
-    return table
+    groups: defaultdict[str, list[tuple[Expected, Row]]] = defaultdict(list)
+    for expected, row in comparison.pairs:
+        groups["(killed)" if expected.may_be_unknown else expected.model].append((expected, row))
+    counts = _table("Usage by model: what was recorded, and the truth", _COUNTED)
+    latencies = _table("Latency by model: at the server, and at the client", _TIMED)
+    both = _table("Usage by model: what was recorded, and the truth", _COUNTED + _TIMED)
+    for model, pairs in sorted(groups.items()):
+        wanted, rows = [one for one, _ in pairs], [row for _, row in pairs]
+        recorded, timed = _recorded(rows), _recorded_times(rows)
+        truth, waited = _truth(wanted), _heard_times([spoken[one.number] for one in wanted])
+        for table, first, second in (
+            (counts, recorded, truth),
+            (latencies, timed, waited),
+            (both, recorded + timed, truth + waited),
+        ):
+            table.add_row(model, *first)
+            table.add_row("  truth", *second, style="dim")
+    return [both] if width >= WIDE else [counts, latencies]
 
 
 def leak_table(bare: Found, wrapped: Found, planted: tuple[int, int]) -> Table:
@@ -77,12 +94,32 @@ def leak_table(bare: Found, wrapped: Found, planted: tuple[int, int]) -> Table:
     return table
 
 
-def say_faults(to: Console, faults: Sequence[str]) -> None:
-    """Print the first faults, and how many more there are."""
-    for fault in faults[:MOST_FAULTS]:
-        to.print(f"  wrong: {fault}", style="red", markup=False)
-    if len(faults) > MOST_FAULTS:
-        to.print(f"  and {len(faults) - MOST_FAULTS} more", style="red")
+def say_lines(to: Console, lines: Iterable[tuple[str, str]]) -> None:
+    """Print one log line of each server, shortened."""
+    to.print("The first prompt in each application log:")
+    for name, line in lines:
+        to.print(f"  {name:8} {line}", markup=False, no_wrap=True, overflow="ellipsis")
+    to.print()
+
+
+def say_ranges(to: Console) -> None:
+    """Explain what a range in the row of the truth means."""
+    to.print(
+        "A range is an answer broken off: the client heard at least so much, the upstream sent at "
+        "most so much.\nAfter a kill a record may know less. `other` is any model nobody has heard "
+        "of.",
+        style="dim",
+    )
+    to.print()
+
+
+def say_faults(to: Console, faults: Iterable[str]) -> None:
+    """Print the faults, those that differ in the exchange alone as one; of many the first."""
+    alike = Counter(_NUMBER.sub("", fault) for fault in faults)
+    for fault, times in list(alike.items())[:MOST_FAULTS]:
+        to.print(f"  wrong, {times} x: {fault}", style="red", markup=False)
+    if len(alike) > MOST_FAULTS:
+        to.print(f"  and {len(alike) - MOST_FAULTS} others", style="red")
 
 
 def closing_line(to: Console, problems: Sequence[str], seconds: float) -> None:
@@ -93,41 +130,51 @@ def closing_line(to: Console, problems: Sequence[str], seconds: float) -> None:
         to.print(f"PASS in {seconds:.1f} s", style="bold green")
 
 
-def _add_records(table: Table, model: str, rows: list[Row]) -> None:
+def _table(title: str, columns: Iterable[str]) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0, pad_edge=False)
+    table.add_column("model", no_wrap=True, min_width=22)
+    for name in columns:
+        table.add_column(name, justify="left" if name == "source" else "right")
+    return table
+
+
+def _recorded(rows: list[Row]) -> list[str]:
     sources = Counter(str(row.get("usage_source")) for row in rows)
-    table.add_row(
-        model,
-        "recorded",
+    return [
         f"{len(rows):,}",
-        *(_sum(row.get(name) for row in rows) for name in _SUMMED),
-        *_latencies([row.get("duration") for row in rows]),
-        _milliseconds(_median([row.get("time_to_first_token") for row in rows])),
-        ", ".join(f"{name} {count}" for name, count in sorted(sources.items())),
-    )
+        *(f"{sum(row.get(name) or 0 for row in rows):,}" for name in _SUMMED),
+        ", ".join(f"{count} {name}" for name, count in sources.most_common()),
+    ]
 
 
-def _add_truth(table: Table, wanted: list[Expected], heard: list[Heard]) -> None:
-    bounds = [[one.counts.get(name) for one in wanted] for name in _SUMMED]
-    table.add_row(
-        "",
-        "truth",
+def _recorded_times(rows: list[Row]) -> list[str]:
+    first = [row.get("time_to_first_token") for row in rows]
+    return [*_latencies([row.get("duration") for row in rows]), _milliseconds(_median(first))]
+
+
+def _truth(wanted: list[Expected]) -> list[str]:
+    origins = Counter(_origin(one) for one in wanted)
+    return [
         f"{len(wanted):,}",
-        *(_bounds(column) for column in bounds),
-        *_latencies([one.latency for one in heard]),
-        _milliseconds(_median([one.first_token for one in heard if "stream" in one.call.kind])),
-        ", ".join(sorted({_truth_of(one) for one in wanted})),
-        style="dim",
-        end_section=True,
-    )
+        *(_bounds([_allowed(one, name) for one in wanted]) for name in _SUMMED),
+        ", ".join(f"{count} {name}" for name, count in origins.most_common()),
+    ]
 
 
-_SUMMED: Final = ("input_tokens", "output_tokens", "cache_read_input_tokens")
+def _heard_times(heard: list[Heard]) -> list[str]:
+    first = [one.first_token for one in heard if is_stream(one.call)]
+    return [*_latencies([one.latency for one in heard]), _milliseconds(_median(first))]
 
 
-def _truth_of(one: Expected) -> str:
+def _allowed(one: Expected, name: str) -> tuple[int, int] | None:
+    bounds = one.counts.get(name)
+    return (0, bounds[1]) if bounds and one.may_be_unknown else bounds
+
+
+def _origin(one: Expected) -> str:
     """Say where the truth about one exchange comes from."""
     if one.kind.endswith(("hang-up", "kill")):
-        return "heard ≤ n ≤ sent"
+        return "range"
     if "uncounted" in one.kind:
         return "tiktoken"
     return "SDK" if "reported" in one.sources else "no usage"
@@ -136,11 +183,7 @@ def _truth_of(one: Expected) -> str:
 def _bounds(column: Sequence[tuple[int, int] | None]) -> str:
     low = sum(bounds[0] for bounds in column if bounds)
     high = sum(bounds[1] for bounds in column if bounds)
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
-
-
-def _sum(values: Iterable[Any]) -> str:
-    return f"{sum(value or 0 for value in values):,}"
+    return f"{low:,}" if low == high else f"{low:,}-{high:,}"
 
 
 def _latencies(values: Iterable[float | None]) -> tuple[str, str]:
