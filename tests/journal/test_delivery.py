@@ -71,7 +71,7 @@ PLANS = st.lists(st.sampled_from(["well", "before", "after", "part"]), max_size=
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(PLANS, PLANS, st.lists(st.integers(1, 40), min_size=1, max_size=4), st.integers(0, 3))
-def test_no_loss_no_doubles(  # noqa: PLR0913 - fixtures and drawn values
+def test_no_loss_no_doubles(  # noqa: PLR0913, PLR0917 - fixtures and drawn values
     tmp_path_factory: pytest.TempPathFactory,
     make: MakeRecord,
     first: list[str],

@@ -31,7 +31,7 @@ def test_each_sink_gets_all(steps: list[str]) -> None:
 
 
 def test_bounded(make: Callable[..., UsageRecord]) -> None:
-    """A sink that does not read costs the oldest records, which are counted; the other loses none."""
+    """A sink that does not read costs itself the oldest records, counted; the other loses none."""
     queue = MemoryQueue(limit=3)
     queue.attach(["dead", "well"])
     for number in range(5):

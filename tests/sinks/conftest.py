@@ -16,7 +16,7 @@ MakeRecord: TypeAlias = Callable[..., UsageRecord]
 
 @pytest.fixture
 def make() -> MakeRecord:
-    """Give ``make(number, **columns)``, which makes a complete record with that number as its id."""
+    """Give ``make(number, **columns)``: a complete record with that number as its id."""
 
     def record(number: int, **columns: Any) -> UsageRecord:
         values: dict[str, Any] = {

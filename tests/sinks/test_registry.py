@@ -40,7 +40,7 @@ class Own:
 GOOD = ["sqlite:///u.db", "sqlite:////x/u.db", "jsonl:///u.jsonl", "memory:", "memory:a", print]
 
 
-@pytest.mark.parametrize("spec", [*GOOD, Own(), lambda records: None])
+@pytest.mark.parametrize("spec", [*GOOD, Own(), lambda _: None])
 def test_good(spec: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is allowed passes the check and opens, and no file is made before the first write."""
     monkeypatch.chdir(tmp_path)
@@ -108,9 +108,9 @@ def test_objects(make: Callable[..., UsageRecord]) -> None:
 def test_entry_points(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another distribution's sink is found by its scheme and called as the built-in ones are."""
     point = importlib.metadata.EntryPoint("own", f"{__name__}:Own", "zeroret.sinks")
-    monkeypatch.setattr(importlib.metadata.EntryPoint, "load", lambda self: Own)
+    monkeypatch.setattr(importlib.metadata.EntryPoint, "load", lambda _: Own)
     found = importlib.metadata.EntryPoints([point])
-    monkeypatch.setattr(registry, "entry_points", lambda **query: found.select(**query))
+    monkeypatch.setattr(registry, "entry_points", found.select)
     assert schemes() == ("sqlite", "jsonl", "memory", "own")
     sink: Any = open_sink("own://host/x", columns=COLUMNS)
     assert isinstance(sink, Own)

@@ -33,10 +33,10 @@ def test_types(tmp_path: Path, make: MakeRecord) -> None:
     sink = SqliteSink(f"sqlite:///{path}")
     sink.write([make(1, stream=True, cost="0.001", output_tokens=0, images=None)])
     sink.close()
-    types = "typeof(started_at), typeof(duration), typeof(stream), typeof(cost), input_tokens"
-    assert query(path, f"SELECT {types}, output_tokens, images, route FROM usage") == [
-        ("text", "real", "integer", "text", 1, 0, None, None)
-    ]
+    types = "SELECT typeof(started_at), typeof(duration), typeof(stream), typeof(cost) FROM usage"
+    values = "SELECT input_tokens, output_tokens, images, route FROM usage"
+    assert query(path, types) == [("text", "real", "integer", "text")]
+    assert query(path, values) == [(1, 0, None, None)]
     assert query(path, "SELECT started_at FROM usage") == [("2025-01-31T09:30:00.000000Z",)]
     assert [row[1] for row in query(path, "PRAGMA table_info(usage)")] == list(COLUMNS)
     assert path.stat().st_mode & 0o777 == 0o600
@@ -75,12 +75,8 @@ def test_policy_columns(tmp_path: Path, make: MakeRecord) -> None:
         sink.write([make(number)])
         sink.close()
         if not number:
-            assert [row[1] for row in query(path, "PRAGMA table_info(usage)")] == [
-                "id",
-                "policy",
-                "account",
-                "usage_source",
-            ] or set(few) == {row[1] for row in query(path, "PRAGMA table_info(usage)")}
+            there = {row[1] for row in query(path, "PRAGMA table_info(usage)")}
+            assert there == set(few)
     rows = query(path, "SELECT account, input_tokens FROM usage ORDER BY id")
     assert rows == [("a", None), ("a", 1), ("a", None)]
     indexes = {row[0] for row in query(path, "SELECT name FROM sqlite_master WHERE type='index'")}
