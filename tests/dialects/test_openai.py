@@ -200,7 +200,7 @@ def test_every_kind_of_text_has_its_place() -> None:
     ]
     reader, text, _ = read(events, hold=False)
     assert text.places == {(1, 0): "t", (1, 1): "r", (1, 2): "no", (1, 3): "f{}", (0, 0): "plain"}
-    assert not reader.opaque
+    assert reader.opaque, "a call is framed by tokens that are not in its text"
 
 
 def test_audio_is_not_text() -> None:
@@ -359,6 +359,17 @@ def test_an_embedding_has_no_output() -> None:
         reader.feed(json.dumps({"model": "e", "data": [], "usage": usage}).encode())
         reader.finish(complete=True, count=False)
         assert (reader.usage.input_tokens, reader.usage.output_tokens) == (8, 0)
+
+
+def test_embeddings_without_usage_are_recognised() -> None:
+    """Vectors put out nothing even where no usage is reported; another answer says nothing."""
+    for data, output in (([{"embedding": [0.5]}], 0), (None, None), ("x", None)):
+        reader = OPENAI_EMBEDDINGS.body(None)
+        reader.feed(json.dumps({"data": data}).encode())
+        reader.finish(complete=True, count=True)
+        assert reader.recognised is (output == 0)
+        assert reader.usage.output_tokens == output
+        assert reader.malformed == 0
 
 
 def test_a_body_is_read_at_its_end_only() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,6 +54,19 @@ def test_another_vendors_model_is_estimated() -> None:
     tokens, exact = delivered.total()
     assert tokens > 0
     assert not exact
+
+
+def test_a_model_that_thinks_unseen_is_estimated() -> None:
+    """Reasoning that is billed and not delivered cannot be counted from the text."""
+    for model, expected in (
+        ("o3-mini", False),
+        ("openai/gpt-5-nano", False),
+        ("ft:o4-mini:x", False),
+        ("gpt-4o", True),
+    ):
+        delivered = DeliveredText(COUNTER)
+        delivered.count({(0, 0): ["Hello"]}, partial(str, model))
+        assert delivered.total()[1] is expected, model
 
 
 def test_nothing_delivered_is_a_known_zero() -> None:

@@ -218,6 +218,17 @@ def test_no_response_is_unknown() -> None:
     assert metered.request_model == "gpt-4o"
 
 
+def test_embeddings_without_usage_are_counted() -> None:
+    """The input of an embedding is counted where nobody reported it; its output is zero."""
+    meter = asked(meter_for("/v1/embeddings"), model="text-embedding-3-small", input="Hello world")
+    meter.response_start(200, JSON, b"")
+    meter.response_chunk(b'{"object":"list","data":[{"index":0,"embedding":[0.1,0.2]}]}')
+    metered = meter.finish(complete=True)
+    assert metered.input_tokens == COUNTER.count("Hello world", model="text-embedding-3-small")
+    assert metered.output_tokens == 0
+    assert metered.usage_source == "counted"
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 def test_compressed_bodies_are_read(encoding: str) -> None:
     """Request and response may be packed; the terminal event is seen through it."""

@@ -56,7 +56,7 @@ class _Whole(_Head):
 
 
 class _Embeddings(msgspec.Struct):
-    data: msgspec.Raw | None = None
+    data: msgspec.Raw = msgspec.Raw()
 
 
 _head: Final = msgspec.json.Decoder(_Head)
@@ -131,12 +131,10 @@ def _flat(content: object, out: list[str], depth: int = 0) -> bool:
     return False
 
 
-def _calls(value: object, out: list[str]) -> bool:
+def _calls(value: object, out: list[str]) -> None:
     """Append function names and arguments of *value*, ``tool_calls`` or one ``function_call``."""
-    text_only = True
     for call in value if isinstance(value, list) else [{"function": value}]:
         if not isinstance(call, dict):
-            text_only = False
             continue
         function = call.get("function") or call.get("custom")
         if not isinstance(function, dict):
@@ -147,7 +145,6 @@ def _calls(value: object, out: list[str]) -> bool:
                 out.append(text)
             elif text is not None:
                 out.append(msgspec.json.encode(text).decode())
-    return text_only
 
 
 def _read_text(index: int, said: _Text, parts: Parts) -> bool:
@@ -164,10 +161,10 @@ def _read_text(index: int, said: _Text, parts: Parts) -> bool:
         plain &= _flat(reasoning, _place(parts, index, REASONING))
     if said.refusal is not None:
         plain &= _flat(said.refusal, _place(parts, index, REFUSAL))
-    if said.tool_calls is not None:
-        plain &= _calls(said.tool_calls, _place(parts, index, TOOLS))
-    if said.function_call is not None:
-        plain &= _calls(said.function_call, _place(parts, index, TOOLS))
+    calls = said.tool_calls or said.function_call
+    if calls:
+        plain = False  # the tokens that frame a call are not published
+        _calls(calls, _place(parts, index, TOOLS))
     if said.audio is not None:
         plain = False
         if isinstance(said.audio, dict):
@@ -211,7 +208,7 @@ class Body(BodyReader):
         if not count or self.usage.whole:
             return
         if self._name == "openai.embeddings":
-            if _embeddings.decode(body).data is not None:
+            if bytes(_embeddings.decode(body).data).startswith(b"["):
                 self.recognised = True
                 self.usage.output_tokens = 0
             return

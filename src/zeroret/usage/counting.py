@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from zeroret.tokens import framing, vocabulary
@@ -17,6 +18,9 @@ PLACES: Final = 256
 
 _BEYOND: Final = (-1, -1)
 
+_THINKS_UNSEEN: Final = re.compile(r"(?:^|[/:])(?:o\d|gpt-[5-9])", re.IGNORECASE)
+"""Models whose output holds reasoning that is billed and never delivered."""
+
 _FRAMINGS: Final = {
     "chat": framing.count_chat,
     "text": framing.count_text,
@@ -27,12 +31,17 @@ _FRAMINGS: Final = {
 
 
 class DeliveredText:
-    """Counts the tokens of delivered text, place by place, holding no more than a token's rest."""
+    """Counts the tokens of delivered text, place by place, holding no more than a token's rest.
 
-    __slots__ = ("_counter", "_streams")
+    The count is exact where the vocabulary is the model's own, the places were few enough, and the
+    model delivers all that it puts out.
+    """
+
+    __slots__ = ("_counter", "_exact", "_streams")
 
     def __init__(self, counter: TokenCounter) -> None:
         self._counter = counter
+        self._exact = True
         self._streams: dict[tuple[int, int], TokenStream] = {}
 
     @property
@@ -51,17 +60,27 @@ class DeliveredText:
                 continue
             stream = streams.get(place)
             if stream is None:
-                known = place if len(streams) < PLACES else _BEYOND
-                stream = streams.get(known)
-                if stream is None:
-                    stream = streams[known] = self._counter.stream(model=model())
+                stream = self._open(place, model())
             stream.feed(text)
 
     def total(self) -> tuple[int, bool]:
         """Return the tokens of everything, and whether that is exact."""
         streams = self._streams.values()
         tokens = sum(stream.finish() for stream in streams)
-        return tokens, all(stream.exact for stream in streams) and _BEYOND not in self._streams
+        return tokens, self._exact and all(stream.exact for stream in streams)
+
+    def _open(self, place: tuple[int, int], model: str | None) -> TokenStream:
+        """Return the stream of a *place* that is new: its own, or the shared one."""
+        if len(self._streams) >= PLACES:
+            self._exact = False
+            shared = self._streams.get(_BEYOND)
+            if shared is not None:
+                return shared
+            place = _BEYOND
+        if model is not None and _THINKS_UNSEEN.search(model):
+            self._exact = False
+        stream = self._streams[place] = self._counter.stream(model=model)
+        return stream
 
 
 def count_prompt(
