@@ -67,9 +67,9 @@ class Answer:
     """What a response said: usage, model, whether it was an error.
 
     *opaque* is True when something was delivered that is not text, or is framed by tokens nobody
-    publishes, so that a count of the text is no exact count of the whole. *recognised* is True once something was read that only this dialect
-    sends, so that no text means: none was delivered. *malformed* is how many parts could not be
-    read.
+    publishes, so that a count of the text is no exact count of the whole. *recognised* is True
+    once something was read that only this dialect sends, so that no text means: none was
+    delivered. *malformed* is how many parts could not be read.
     """
 
     __slots__ = (
