@@ -21,12 +21,13 @@ STANDARD: Final = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None)))
 
 _RENDERED: Final = frozenset({"message", "asctime"})
 _HAS_TASK: Final = "taskName" in STANDARD
-_STRINGS: Final = itemgetter("name", "levelname", "threadName", "processName")
-_PLACE: Final = itemgetter("pathname", "filename", "module", "funcName")
-_NUMBERS: Final = itemgetter(
-    "levelno", "lineno", "thread", "process", "created", "msecs", "relativeCreated"
+_ALL: Final = itemgetter(
+    *("msg", "args", "exc_info", "exc_text", "stack_info"),
+    *("pathname", "filename", "module", "funcName"),
+    *("name", "levelname", "threadName", "processName"),
+    *("levelno", "lineno", "thread", "process", "created", "msecs", "relativeCreated"),
 )
-_BODY: Final = itemgetter("msg", "args", "exc_info", "exc_text", "stack_info")
+_TYPES: Final = (*[str] * 8, *[int] * 4, *[float] * 3)
 _NUMERIC: Final = "diouxXeEfFgGc"
 _CACHED: Final = 4096
 
@@ -95,13 +96,35 @@ def is_clean(record: logging.LogRecord) -> bool:
         if len(attributes) != len(STANDARD):
             return False
     try:
-        message, args, *rest = _BODY(attributes)
-        known = _known[id(message)]
-        if known[0] is not message or not known[1] or rest != [None, None, None]:
-            return False
-        return (not args or _are_numbers(args)) and _is_ordinary(attributes)
-    except (KeyError, TypeError):
+        values = _ALL(attributes)
+    except KeyError:
         return False
+    message, args, error, error_text, stack = values[:5]
+    known = _known.get(id(message))
+    clean = (
+        known is not None
+        and known[0] is message
+        and known[1]
+        and error is None
+        and error_text is None
+        and stack is None
+        and (not args or _are_numbers(args))
+        and tuple(map(type, values[5:])) == _TYPES
+    )
+    if not clean or (_HAS_TASK and not _is_task(attributes["taskName"])):
+        return False
+    name, level, thread, process = values[9:13]
+    return (
+        name in names.loggers
+        and level in names.levels
+        and values[5:9] in names.places
+        and thread in names.threads
+        and process in names.processes
+    )
+
+
+def _is_task(name: object) -> bool:
+    return name is None or (type(name) is str and names.is_task(name))
 
 
 def _are_numbers(args: object) -> bool:
@@ -115,34 +138,6 @@ def _are_numbers(args: object) -> bool:
         elif kind not in NUMBERS:
             return False
     return True
-
-
-def _is_ordinary(attributes: dict[str, Any]) -> bool:
-    name, level, thread, process = _STRINGS(attributes)
-    place = _PLACE(attributes)
-    path, file, module, function = place
-    if not (
-        str is type(name) is type(level) is type(thread) is type(process)
-        and str is type(path) is type(file) is type(module) is type(function)
-    ):
-        return False
-    levelno, line, ident, pid, created, msecs, relative = _NUMBERS(attributes)
-    if not (
-        int is type(levelno) is type(line) is type(ident) is type(pid)
-        and float is type(created) is type(msecs) is type(relative)
-    ):
-        return False
-    if _HAS_TASK:
-        task = attributes["taskName"]
-        if task is not None and not (type(task) is str and names.is_task(task)):
-            return False
-    return (
-        name in names.loggers
-        and level in names.levels
-        and place in names.places
-        and thread in names.threads
-        and process in names.processes
-    )
 
 
 def strict(
