@@ -113,9 +113,11 @@ def is_clean(record: logging.LogRecord) -> bool:
     )
     if not clean or (_HAS_TASK and not _is_task(attributes["taskName"])):
         return False
-    name, level, thread, process = values[9:13]
+    name, level, thread, process, levelno, line, ident, pid = values[9:17]
     return (
-        name in names.loggers
+        # One look at four numbers: a set bit too high, or a sign, of any of them shows.
+        0 <= (levelno | line | ident | pid) < NUMBER_LIMIT
+        and name in names.loggers
         and level in names.levels
         and values[5:9] in names.places
         and thread in names.threads
@@ -175,7 +177,7 @@ def standard(given: dict[str, Any], frame: FrameType | None) -> dict[str, Any]:
     attributes: dict[str, Any] = dict.fromkeys(STANDARD)
     for key in ("levelno", "created", "msecs", "relativeCreated", "thread", "process"):
         value = given.get(key)
-        attributes[key] = value if type(value) in (int, float) else 0
+        attributes[key] = value if _is_small(value) else 0
     attributes["name"] = names.logger(given.get("name"), frame)
     attributes["levelname"] = names.level(given.get("levelname"), given.get("levelno"))
     attributes["threadName"] = names.thread(given.get("threadName"))
@@ -184,6 +186,11 @@ def standard(given: dict[str, Any], frame: FrameType | None) -> dict[str, Any]:
         attributes["taskName"] = names.task(given.get("taskName"))
     _add_place(attributes, given, frame)
     return attributes
+
+
+def _is_small(value: object) -> bool:
+    kind = type(value)
+    return kind is float or (kind is int and 0 <= value < NUMBER_LIMIT)  # type: ignore[operator] # exactly int
 
 
 def _add_place(attributes: dict[str, Any], given: dict[str, Any], frame: FrameType | None) -> None:
@@ -199,13 +206,11 @@ def _add_place(attributes: dict[str, Any], given: dict[str, Any], frame: FrameTy
         attributes.update(
             dict.fromkeys(("pathname", "filename", "module", "funcName"), "[withheld]")
         )
-        attributes["lineno"] = line if type(line) is int and 0 <= line < NUMBER_LIMIT else 0
+        attributes["lineno"] = line if _is_small(line) else 0
         return
     place = names.place(frame.f_code)
     attributes.update(zip(("pathname", "filename", "module", "funcName"), place, strict=True))
-    attributes["lineno"] = (
-        line if type(line) is int and 0 <= line < NUMBER_LIMIT else frame.f_lineno
-    )
+    attributes["lineno"] = line if _is_small(line) else frame.f_lineno
 
 
 def _add_trouble(
