@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
-
-from zeroret.cli import main
 from zeroret.cli.demo.calls import KILLED, ROUND
 from zeroret.cli.demo.leaks import SURFACES
 from zeroret.cli.demo.session import AFTERWARDS, verdict
@@ -21,12 +20,23 @@ def side(found: dict[str, set[str]], *heard: Any) -> Any:
     return SimpleNamespace(found=found, heard=list(heard))
 
 
-def test_small_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_small_demo(tmp_path: Path) -> None:
     """One of every kind: bare leaks, wrapped does not, every record is right, status 0."""
-    status = main(["demo", "--count", str(len(ROUND)), "--keep", str(tmp_path / "kept")])
-    shown = capsys.readouterr().out
-    assert "PASS" in shown, shown
-    assert status == 0
+    kept = tmp_path / "kept"
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "zeroret",
+        "demo",
+        "--count",
+        str(len(ROUND)),
+        "--keep",
+        kept,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    shown = done.stdout
+    assert "PASS" in shown, shown + done.stderr
+    assert done.returncode == 0
     cells = {
         line.split("│")[1].strip(): [cell.strip() for cell in line.split("│")[2:4]]
         for line in shown.splitlines()
@@ -37,7 +47,7 @@ def test_small_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert leaking >= {"access log", "tracebacks", "application log file", "JSON log file"}
     requests = re.findall(r"^  truth +(\d+) ", shown, re.MULTILINE)
     assert sum(map(int, requests)) == len(ROUND) + len(KILLED) + AFTERWARDS
-    assert (tmp_path / "kept" / "wrapped" / "usage.db").exists()
+    assert (kept / "wrapped" / "usage.db").exists()
 
 
 def test_bare_server_that_leaks_nothing_proves_nothing() -> None:

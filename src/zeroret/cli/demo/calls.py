@@ -39,8 +39,8 @@ ROUND: Final[tuple[tuple[str, str], ...]] = (
     ("openai stream uncounted", "gpt-4o-mini"),
     ("openai tools", "gpt-4.1-mini"),
     ("embeddings", "text-embedding-3-small"),
-    ("anthropic json", "claude-sonnet-4-5"),
-    ("anthropic stream", "claude-sonnet-4-5"),
+    ("anthropic json", "claude-sonnet-5"),
+    ("anthropic stream", "claude-sonnet-5"),
     ("openai refused", "gpt-4o-mini"),
     ("crash", "gpt-4o"),
     ("openai hang-up", "gpt-4o-mini"),
@@ -51,9 +51,9 @@ ROUND: Final[tuple[tuple[str, str], ...]] = (
     ("openai json uncounted", "gpt-4o"),
     ("openai stream", "gpt-4o-mini"),
     ("openai stream uncounted", "gpt-4"),
-    ("anthropic refused", "claude-sonnet-4-5"),
+    ("anthropic refused", "claude-sonnet-5"),
     ("anthropic stream", "claude-haiku-4-5"),
-    ("anthropic hang-up", "claude-sonnet-4-5"),
+    ("anthropic hang-up", "claude-sonnet-5"),
     ("anthropic json", "claude-haiku-4-5"),
     ("unknown model", "an invented name"),
     ("openai stream reasoning", "o4-mini"),
@@ -63,7 +63,7 @@ ROUND: Final[tuple[tuple[str, str], ...]] = (
 
 KILLED: Final[tuple[tuple[str, str], ...]] = (
     ("openai kill", "gpt-4o-mini"),
-    ("anthropic kill", "claude-sonnet-4-5"),
+    ("anthropic kill", "claude-sonnet-5"),
 )
 """The exchanges that are under way when the server is killed."""
 

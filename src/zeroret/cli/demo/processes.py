@@ -30,7 +30,7 @@ class ChildError(ZeroRetentionError):
 
 
 class Served:
-    """One application, served by a child process in *folder*, restartable on the same port.
+    """One application, served by a child process in *folder*, restartable, each time on a new port.
 
     The folder is its working directory; ``stdout.txt``, ``stderr.txt`` and ``tmp`` stand in it.
     """
@@ -45,14 +45,13 @@ class Served:
 
     @property
     def url(self) -> str:
-        """Where it is to be found; known once it was launched."""
+        """Where it is to be found; known once it is launched, and new each time."""
         return f"http://127.0.0.1:{self._port}"
 
     def launch(self) -> Self:
         """Start the child without waiting for it; `wait_until_ready` does."""
         with ExitStack() as files, socket.socket() as listening:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind(("127.0.0.1", self._port))
+            listening.bind(("127.0.0.1", 0))
             listening.listen(128)
             self._port = listening.getsockname()[1]
             self._ready.unlink(missing_ok=True)

@@ -57,10 +57,11 @@ def demonstrate(count: int, *, keep: Path | None) -> int:
         bare, wrapped = sides
         again: list[str] = []
         expected = [expect(one, sent.get(one.call.number), again) for one in wrapped.heard]
-        comparison = compare(expected, read_rows(wrapped.served.folder / "usage.db"))
+        rows = read_rows(wrapped.served.folder / "usage.db")
+        comparison = compare(expected, rows)
         to.print()
         tables.say_lines(to, ((side.name, first_prompt(side.served.folder)) for side in sides))
-        for table in tables.usage_tables(comparison, wrapped.heard, to.width):
+        for table in tables.usage_tables(expected, rows, wrapped.heard, to.width):
             to.print(table)
         tables.say_ranges(to)
         tables.say_faults(to, again + comparison.faults)
@@ -147,6 +148,7 @@ def _drive(side: Side, count: int, advance: Callable[[], object]) -> None:
         advance,
         meanwhile=Barrier(len(KILLED), side.served.kill, timeout=TOGETHER).wait,
     )
+    side.served.kill()  # also if they never came to be open together
     driver.close()
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from zeroret.cli.demo.driver import Heard
     from zeroret.cli.demo.leaks import Found
-    from zeroret.cli.demo.truth import Comparison, Expected, Row
+    from zeroret.cli.demo.truth import Expected, Row
 
 PLAIN_WIDTH: Final = 120
 """Columns of the tables where the output is no terminal."""
@@ -31,6 +31,9 @@ WIDE: Final = 112
 
 MOST_FAULTS: Final = 12
 """Faults that are spelled out; the rest is counted."""
+
+KILLED: Final = "(killed)"
+"""Stands for the model of exchanges under way at the kill, of which a record may know less."""
 
 _COUNTED: Final = ("requests", "input", "output", "cached", "source")
 _TIMED: Final = ("p50 ms", "p95 ms", "first ms")
@@ -55,19 +58,28 @@ def progress(to: Console) -> Progress:
     return Progress(*columns, console=to, disable=not to.is_terminal)
 
 
-def usage_tables(comparison: Comparison, heard: Iterable[Heard], width: int) -> list[Table]:
-    """Return usage by model, the truth beneath; latencies apart where *width* is too small."""
+def usage_tables(
+    expected: Iterable[Expected], rows: Iterable[Row], heard: Iterable[Heard], width: int
+) -> list[Table]:
+    """Return usage by model, the truth beneath; latencies apart where *width* is too small.
+
+    Every record and every exchange is in it, whether they fit each other or not.
+    """
     spoken = {one.call.number: one for one in heard}
-    groups: defaultdict[str, list[tuple[Expected, Row]]] = defaultdict(list)
-    for expected, row in comparison.pairs:
-        groups["(killed)" if expected.may_be_unknown else expected.model].append((expected, row))
+    wanted: defaultdict[str, list[Expected]] = defaultdict(list)
+    for one in expected:
+        wanted[KILLED if one.may_be_unknown else one.model].append(one)
+    had: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        killed = row.get("outcome") == "killed"
+        had[KILLED if killed else str(row.get("request_model"))].append(row)
     counts = _table("Usage by model: what was recorded, and the truth", _COUNTED)
     latencies = _table("Latency by model: at the server, and at the client", _TIMED)
     both = _table("Usage by model: what was recorded, and the truth", _COUNTED + _TIMED)
-    for model, pairs in sorted(groups.items()):
-        wanted, rows = [one for one, _ in pairs], [row for _, row in pairs]
-        recorded, timed = _recorded(rows), _recorded_times(rows)
-        truth, waited = _truth(wanted), _heard_times([spoken[one.number] for one in wanted])
+    for model in sorted({*wanted, *had}):
+        recorded, timed = _recorded(had[model]), _recorded_times(had[model])
+        truth = _truth(wanted[model])
+        waited = _heard_times([spoken[one.number] for one in wanted[model]])
         for table, first, second in (
             (counts, recorded, truth),
             (latencies, timed, waited),

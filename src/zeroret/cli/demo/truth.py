@@ -32,7 +32,7 @@ COUNTS: Final = (
 KNOWN_MODELS: Final = frozenset(
     {
         "claude-haiku-4-5",
-        "claude-sonnet-4-5",
+        "claude-sonnet-5",
         "gpt-4",
         "gpt-4.1-mini",
         "gpt-4o",
