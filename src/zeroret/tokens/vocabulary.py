@@ -58,6 +58,7 @@ NAMES: Final = frozenset(_PATTERNS)
 
 _encodings: dict[str, tiktoken.Encoding] = {}
 _threads: dict[str, threading.Thread] = {}
+_ending = False
 # reentrant, so that a signal handler that forks while its thread loads does not wait for itself
 _lock = threading.RLock()
 
@@ -86,9 +87,12 @@ def loaded(name: str) -> bool:
 
 def load_in_background(name: str) -> None:
     """Start to load *name* in a thread, unless it is loaded, loading or unknown. Never raises."""
-    if name in _encodings or name not in NAMES:
+    if name in _encodings or name not in NAMES or _ending:
         return
     with contextlib.suppress(Exception):
+        # tiktoken imports this and it registers fork hooks, which must not happen during a fork
+        import concurrent.futures.thread  # noqa: F401 - as said above
+
         # no lock: two callers at once cost a second thread that finds the work done
         running = _threads.get(name)
         if running is not None and running.is_alive():
@@ -145,7 +149,10 @@ def _after_fork_in_child() -> None:
 
 
 def _at_exit() -> None:
-    # a daemon thread that is stopped inside the native constructor could take the process down
+    # a daemon thread that is stopped inside the native constructor could take the process down,
+    # and starting one after this point waits for ever for it to begin
+    global _ending  # noqa: PLW0603 - the end of the process is a fact about the process
+    _ending = True
     for thread in list(_threads.values()):
         with contextlib.suppress(RuntimeError):  # it never started
             thread.join(_PATIENCE)
