@@ -7,14 +7,14 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-from zeroret.errors import ConfigurationError, MissingExtraError
+from zeroret.errors import ConfigurationError, MissingExtraError, ZeroRetentionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 OK: Final = 0
 FAILED: Final = 1
-"""What the command looked for did not hold."""
+"""What the command looked for does not hold, or it could not be done."""
 MISUSED: Final = 2
 """The command could not start: its arguments, its configuration or the installation."""
 INTERRUPTED: Final = 130
@@ -37,6 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ConfigurationError, MissingExtraError) as error:
         print(f"zeroret: {error}", file=sys.stderr)
         return MISUSED
+    except ZeroRetentionError as error:
+        print(f"zeroret: {error}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         print("zeroret: interrupted", file=sys.stderr)
         return INTERRUPTED

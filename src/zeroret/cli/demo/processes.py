@@ -64,7 +64,7 @@ class Served:
                 [*serving, self._module, str(listening.fileno()), str(self._ready)],
                 cwd=self.folder,
                 env=self._variables(),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # its end tells the child that the demo is gone
                 stdout=out,
                 stderr=err,
                 pass_fds=(listening.fileno(),),
@@ -114,12 +114,12 @@ class Served:
         child, self._child = self._child, None
         if child is None:
             return
-        child.send_signal(how)
-        try:
-            child.wait(STOP)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+        with child:  # closes the pipe, then waits
+            child.send_signal(how)
+            try:
+                child.wait(STOP)
+            except subprocess.TimeoutExpired:
+                child.kill()
 
     def _variables(self) -> dict[str, str]:
         inherited = {
@@ -128,6 +128,9 @@ class Served:
             if not name.startswith(("ZERORET_", "OPENAI_", "ANTHROPIC_", "STATE_DIRECTORY"))
             and not name.lower().endswith("_proxy")  # everything here is on the loopback
         }
+        if "PYTHONPATH" in inherited:  # the child works elsewhere
+            paths = inherited["PYTHONPATH"].split(os.pathsep)
+            inherited["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, paths))
         return {**inherited, **self._environment, "TMPDIR": str(self.folder / "tmp")}
 
 
