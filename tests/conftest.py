@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from hypothesis import settings
 
 from zeroret import ZeroRetention, testing
 
@@ -44,3 +45,8 @@ def exchanges_file() -> Path:
     if not path.exists():
         pytest.skip(f"no recorded exchanges: set ZERORET_EXCHANGES ({path.name} is not there)")
     return path
+
+
+# Two busy cores make single examples slow: what is slow is found by benchmarks, not by a deadline.
+settings.register_profile("zeroret", deadline=None)
+settings.load_profile("zeroret")

@@ -160,6 +160,10 @@ class ZeroRetention:
         if self.log_guard != "none":
             logs.install()
         self._journal = journal
+        try:
+            journal.adopt()
+        except OSError as error:  # delivery tries again
+            self.failed("adoption", error)
         self._delivery.start()
 
     @property

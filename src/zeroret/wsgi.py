@@ -61,7 +61,7 @@ class WSGIResponder:
         exchange, environ = self._exchange, self._environ
         environ[ENVIRON_KEY] = exchange
         LAST.set(exchange)
-        response = self.within(self._call, app)
+        response: Iterable[bytes] = self.within(self._call, app)
         if _is_file(response, environ):
             # The server sends the file itself; wrapping it would cost it that path.
             exchange.complete()

@@ -24,7 +24,7 @@ from starlette.routing import Route
 import zeroret
 from zeroret.journal import Journal
 from zeroret.recording import Recorder
-from zeroret.sinks.sqlite import SQLiteSink
+from zeroret.sinks.sqlite import SqliteSink
 from zeroret.types import ASGIApp, Message, Receive, Scope, Send
 
 PAUSE = 0.05
@@ -68,7 +68,7 @@ def set_failpoint(name: str, passes: int) -> Failpoint:
     elif name == "appended":  # the record is appended, its reply's end not yet sent
         after(Journal, "record", failpoint, applies=lambda *_: True)
     elif name == "delivered":  # the sink has committed, the cursor has not advanced
-        after(SQLiteSink, "write", failpoint, applies=lambda *_: True)
+        after(SqliteSink, "write", failpoint, applies=lambda *_: True)
     return failpoint
 
 

@@ -8,7 +8,7 @@ OpenRouter's ``cache_write_tokens``, ``reasoning`` beside ``reasoning_content``.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import msgspec
 
@@ -21,6 +21,10 @@ CONTENT, REASONING, REFUSAL, TOOLS, AUDIO = range(5)
 """The kinds of text that one choice can hold."""
 
 _DEPTH: Final = 4  # lists of content parts hold parts that hold lists (Mistral's thinking)
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class _Text(msgspec.Struct):
@@ -59,9 +63,31 @@ class _Embeddings(msgspec.Struct):
     data: msgspec.Raw = msgspec.Raw()
 
 
+_SIDES_AND_TOTAL: Final = frozenset({"prompt_tokens", "completion_tokens", "total_tokens"})
+"""The keys of a usage block that names no parts."""
+
 _head: Final = msgspec.json.Decoder(_Head)
 _whole: Final = msgspec.json.Decoder(_Whole)
 _embeddings: Final = msgspec.json.Decoder(_Embeddings)
+
+
+def _read_parts(block: dict[str, Any], count: Callable[..., int | None], usage: Usage) -> None:
+    """Read what is part of the input or the output, under every name it is sent by."""
+    get = block.get
+    taken = details(get("prompt_tokens_details"))
+    made = details(get("completion_tokens_details"))
+    usage.cache_read_input_tokens = count(
+        taken.get("cached_tokens"),
+        get("prompt_cache_hit_tokens"),
+        get("cached_tokens"),
+        get("num_cached_tokens"),
+    )
+    usage.cache_write_input_tokens = count(
+        taken.get("cache_write_tokens"), taken.get("cache_creation_tokens")
+    )
+    usage.reasoning_output_tokens = count(made.get("reasoning_tokens"), get("reasoning_tokens"))
+    usage.audio_input_tokens = count(taken.get("audio_tokens"))
+    usage.audio_output_tokens = count(made.get("audio_tokens"))
 
 
 def read_usage(block: object, name: str) -> Usage | None:
@@ -69,27 +95,15 @@ def read_usage(block: object, name: str) -> Usage | None:
     if not isinstance(block, dict) or not block:
         return None
     get = block.get
-    taken = details(get("prompt_tokens_details"))
-    made = details(get("completion_tokens_details"))
     report = Reading()
     count = report.count
     usage = Usage(
         input_tokens=count(get("prompt_tokens"), get("input_tokens")),
         output_tokens=count(get("completion_tokens"), get("output_tokens")),
-        cache_read_input_tokens=count(
-            taken.get("cached_tokens"),
-            get("prompt_cache_hit_tokens"),
-            get("cached_tokens"),
-            get("num_cached_tokens"),
-        ),
-        cache_write_input_tokens=count(
-            taken.get("cache_write_tokens"), taken.get("cache_creation_tokens")
-        ),
-        reasoning_output_tokens=count(made.get("reasoning_tokens"), get("reasoning_tokens")),
-        audio_input_tokens=count(taken.get("audio_tokens")),
-        audio_output_tokens=count(made.get("audio_tokens")),
     )
     total = count(get("total_tokens"))
+    if not block.keys() <= _SIDES_AND_TOTAL:
+        _read_parts(block, count, usage)
     if name == "openai.embeddings":
         if usage.input_tokens is None and not report.malformed:
             usage.input_tokens = total

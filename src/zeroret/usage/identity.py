@@ -76,5 +76,3 @@ class Pseudonyms:
         if _ACCOUNT.match(account):
             return account
         return "h_" + self._digest(b"account:", account)
-
-

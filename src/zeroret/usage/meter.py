@@ -266,16 +266,17 @@ class Meter:
         return reader.feed(plain) if plain else False
 
     def _finish(self, *, complete: bool) -> Metered:
-        said = self._said or Usage()
+        said = self._said
         reader = self._reader
         sources: list[str] = []
         images: int | None = None
         if reader is not None:
-            reader.finish(complete=complete, count=self._counts and not said.whole)
+            unsaid = said is None or not said.whole
+            reader.finish(complete=complete, count=self._counts and unsaid)
         usage = self._reported()
-        sources += ["reported"] * (usage.input_tokens is not None)
-        sources += ["reported"] * (usage.output_tokens is not None)
-        if reader is None or not self._counts:
+        if usage.input_tokens is not None or usage.output_tokens is not None:
+            sources.append("reported")
+        if reader is None or not self._counts or usage.whole:
             return self._result(usage, sources, images)
         if usage.output_tokens is None and reader.recognised:
             delivered = self._delivered
@@ -293,9 +294,10 @@ class Meter:
 
     def _reported(self) -> Usage:
         """Return the reported usage, the handler's word above the response's."""
-        usage = Usage() if self._reader is None else msgspec.structs.replace(self._reader.usage)
         said = self._said
+        usage = Usage() if self._reader is None else self._reader.usage
         if said is not None:
+            usage = msgspec.structs.replace(usage)
             if said.input_tokens is not None:
                 usage.input_tokens = said.input_tokens
             if said.output_tokens is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime  # noqa: TC003 - the decoder reads the annotation at run time
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -12,7 +12,7 @@ Outcome: TypeAlias = Literal["completed", "aborted", "error", "timeout", "reject
 """How an exchange ended; see ``docs/usage-record.md``."""
 
 UsageSource: TypeAlias = Literal["reported", "counted", "estimated", "unknown"]
-"""Where the token counts come from: the upstream or handler, an exact local count, a guess, nobody."""
+"""Where the counts come from: upstream or handler, an exact local count, a guess, nobody."""
 
 
 class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,41 +29,37 @@ class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
     policy: str
     usage_source: UsageSource = "unknown"
     started_at: datetime | UnsetType = UNSET
-    duration: float | None | UnsetType = UNSET
-    time_to_first_token: float | None | UnsetType = UNSET
-    account: str | None | UnsetType = UNSET
-    key_id: str | None | UnsetType = UNSET
-    route: str | None | UnsetType = UNSET
-    method: str | None | UnsetType = UNSET
-    dialect: str | None | UnsetType = UNSET
-    provider: str | None | UnsetType = UNSET
-    request_model: str | None | UnsetType = UNSET
-    response_model: str | None | UnsetType = UNSET
-    stream: bool | None | UnsetType = UNSET
-    status: int | None | UnsetType = UNSET
+    duration: float | UnsetType | None = UNSET
+    time_to_first_token: float | UnsetType | None = UNSET
+    account: str | UnsetType | None = UNSET
+    key_id: str | UnsetType | None = UNSET
+    route: str | UnsetType | None = UNSET
+    method: str | UnsetType | None = UNSET
+    dialect: str | UnsetType | None = UNSET
+    provider: str | UnsetType | None = UNSET
+    request_model: str | UnsetType | None = UNSET
+    response_model: str | UnsetType | None = UNSET
+    stream: bool | UnsetType | None = UNSET
+    status: int | UnsetType | None = UNSET
     outcome: Outcome | UnsetType = UNSET
-    error_type: str | None | UnsetType = UNSET
-    input_tokens: int | None | UnsetType = UNSET
-    output_tokens: int | None | UnsetType = UNSET
-    cache_read_input_tokens: int | None | UnsetType = UNSET
-    cache_write_input_tokens: int | None | UnsetType = UNSET
-    reasoning_output_tokens: int | None | UnsetType = UNSET
-    audio_input_tokens: int | None | UnsetType = UNSET
-    audio_output_tokens: int | None | UnsetType = UNSET
-    images: int | None | UnsetType = UNSET
-    request_bytes: int | None | UnsetType = UNSET
-    response_bytes: int | None | UnsetType = UNSET
-    client_ip: str | None | UnsetType = UNSET
-    client: str | None | UnsetType = UNSET
-    cost: str | None | UnsetType = UNSET
+    error_type: str | UnsetType | None = UNSET
+    input_tokens: int | UnsetType | None = UNSET
+    output_tokens: int | UnsetType | None = UNSET
+    cache_read_input_tokens: int | UnsetType | None = UNSET
+    cache_write_input_tokens: int | UnsetType | None = UNSET
+    reasoning_output_tokens: int | UnsetType | None = UNSET
+    audio_input_tokens: int | UnsetType | None = UNSET
+    audio_output_tokens: int | UnsetType | None = UNSET
+    images: int | UnsetType | None = UNSET
+    request_bytes: int | UnsetType | None = UNSET
+    response_bytes: int | UnsetType | None = UNSET
+    client_ip: str | UnsetType | None = UNSET
+    client: str | UnsetType | None = UNSET
+    cost: str | UnsetType | None = UNSET
 
     def as_dict(self) -> dict[str, object]:
         """Return the fields the policy keeps, in column order."""
-        return {
-            name: value
-            for name in COLUMNS
-            if (value := getattr(self, name)) is not UNSET
-        }
+        return {name: value for name in COLUMNS if (value := getattr(self, name)) is not UNSET}
 
 
 COLUMNS: Final[tuple[str, ...]] = UsageRecord.__struct_fields__
@@ -94,5 +90,5 @@ def encode(record: UsageRecord) -> bytes:
 
 
 def decode(line: bytes) -> UsageRecord:
-    """Return the record of a line made by `encode`; raises `msgspec.DecodeError` on anything else."""
+    """Return the record of a line made by `encode`; raises `msgspec.DecodeError` otherwise."""
     return _decoder.decode(line)
