@@ -133,6 +133,7 @@ def test_sinks_do_not_wait_for_each_other(tmp_path: Path, make: MakeRecord) -> N
 
     def hanging(records: list[UsageRecord]) -> None:
         hang.wait(20)
+        raise TimeoutError
 
     sinks = [("h", open_sink(hanging, columns=COLUMNS)), ("w", well)]
     delivery = Delivery(journal, sinks, interval=0.01)
@@ -141,6 +142,8 @@ def test_sinks_do_not_wait_for_each_other(tmp_path: Path, make: MakeRecord) -> N
     assert well.records == [make(1)]
     assert not delivery.close(0.2)
     hang.set()
+    for each in delivery._runners:
+        assert each.ended(5)
     heir = Journal(tmp_path / "j").open()
     sink = MemorySink()
     delivery = Delivery(heir, [("h", sink), ("w", MemorySink())])

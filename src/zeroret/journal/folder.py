@@ -48,9 +48,10 @@ class Folder:
             raise
 
     def close(self) -> None:
-        """Close the directory."""
+        """Close the directory; using it afterwards raises OSError."""
+        fd, self._fd = self._fd, -1  # the number will soon be another file's
         with suppress(OSError):
-            os.close(self._fd)
+            os.close(fd)
 
     def open(self, name: str, flags: int) -> int:
         """Open a file of this directory, 0600 if *flags* create it; raises OSError."""

@@ -25,6 +25,9 @@ _MAX_AGE: Final = 3600.0
 """Seconds after which a segment is closed though it is not full: rows have retention clocks."""
 
 
+_ATTEMPTS: Final = 10
+
+
 class OwnSet:
     """Lock, segments, slots and cursors of this process; raises OSError when they cannot be made.
 
@@ -35,11 +38,8 @@ class OwnSet:
     """
 
     def __init__(self, folder: Folder, segment_bytes: int, base: int) -> None:
-        self.name = naming.new_set()
         self._folder = folder
-        lock = folder.lock(self.name + naming.LOCK, create=True)
-        if lock is None:  # an heir took the file between its creation and our lock
-            raise BlockingIOError
+        self.name, lock = _locked(folder)
         self._lock_fd = lock
         try:
             self.writer = SegmentWriter(folder, self.name, segment_bytes)
@@ -90,3 +90,14 @@ class OwnSet:
             self.writer.close()
         with suppress(OSError):
             os.close(self._lock_fd)
+
+
+def _locked(folder: Folder) -> tuple[str, int]:
+    """Return the name of a new set and the descriptor that locks it; raises OSError."""
+    for _ in range(_ATTEMPTS):
+        name = naming.new_set()
+        lock = folder.lock(name + naming.LOCK, create=True)
+        if lock is not None:
+            return name, lock
+        # An heir took the empty file between its creation and our lock: it removes it.
+    raise BlockingIOError
