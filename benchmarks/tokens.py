@@ -13,9 +13,9 @@ from rounds import Child, Estimate, Series, measure, serve, start
 from streams import resident
 from table import Row, parser, report
 from workloads import EVENTS, SENTENCE
-from zeroret.tokens.vocabulary import encoding
 
 from zeroret.tokens import TokenCounter
+from zeroret.tokens.vocabulary import encoding
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -206,7 +206,7 @@ def anthropic_events() -> list[bytes]:
         data = json.dumps({"type": kind, **more}, separators=(",", ":"))
         return f"event: {kind}\ndata: {data}\n\n".encode()
 
-    message = {
+    message: dict[str, Any] = {
         "id": "msg_benchmark",
         "type": "message",
         "role": "assistant",
