@@ -49,7 +49,8 @@ class Served:
         return f"http://127.0.0.1:{self._port}"
 
     def launch(self) -> Self:
-        """Start the child without waiting for it; `wait_until_ready` does."""
+        """Start the child without waiting for it; `wait_until_ready` does. An old one is killed."""
+        self.kill()
         with ExitStack() as files, socket.socket() as listening:
             listening.bind(("127.0.0.1", 0))
             listening.listen(128)
