@@ -137,7 +137,9 @@ def _thread(log: logging.Logger, value: Any) -> None:
 
 
 def _stack(log: logging.Logger, value: Any) -> None:
-    record = log.makeRecord(log.name, 20, str(value), 1, value, (), None, str(value), None, str(value))
+    record = log.makeRecord(
+        log.name, 20, str(value), 1, value, (), None, str(value), None, str(value)
+    )
     record.exc_text = str(value)
     record.processName = str(value)
     record.process = value
