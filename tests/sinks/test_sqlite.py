@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from zeroret.errors import ConfigurationError
+from zeroret.sinks import sqlite
 from zeroret.sinks.sqlite import SqliteSink, timestamp
 from zeroret.usage.record import COLUMNS, UsageRecord
 
@@ -109,15 +111,15 @@ def test_replaced(tmp_path: Path, make: MakeRecord) -> None:
 
 
 def test_settings(tmp_path: Path, make: MakeRecord) -> None:
-    """The store keeps a write-ahead log, waits for others, and wipes what is deleted."""
+    """The store keeps a write-ahead log, and wipes what is deleted."""
     path = tmp_path / "u.db"
     sink = SqliteSink(f"sqlite:///{path}")
     sink.write([make(1)])
     connection = sink._connection
     assert connection is not None
-    pragmas = ("journal_mode", "synchronous", "secure_delete", "busy_timeout", "user_version")
+    pragmas = ("journal_mode", "synchronous", "secure_delete", "user_version")
     values = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in pragmas]
-    assert values == ["wal", 1, 1, 10_000, 1]
+    assert values == ["wal", 1, 1, 1]
     sink.close()
     sink.close()
 
@@ -135,20 +137,57 @@ def test_relative_path_is_fixed(
 
 
 def test_fork(tmp_path: Path, make: MakeRecord) -> None:
-    """A forked child writes through a connection of its own and leaves the parent's alone."""
+    """A fork closes the connection; parent and child then write through their own."""
     path = tmp_path / "u.db"
     sink = SqliteSink(f"sqlite:///{path}")
     sink.write([make(1)])
-    inherited = sink._connection
     pid = os.fork()
     if not pid:
         try:
+            opened = sink._connection
             sink.write([make(2)])
-            os._exit(0 if sink._connection is not inherited else 4)
+            os._exit(0 if opened is None else 4)
         except BaseException:  # noqa: BLE001 - the child must not go on with the tests
             os._exit(3)
     assert os.waitpid(pid, 0)[1] == 0
     sink.write([make(3)])
-    assert sink._connection is inherited
+    sink.close()
+    assert query(path, "SELECT count(*) FROM usage") == [(3,)]
+
+
+def test_fork_without_hooks(tmp_path: Path, make: MakeRecord) -> None:
+    """A connection that came by a fork without hooks is neither used nor closed."""
+    sink = SqliteSink(f"sqlite:///{tmp_path / 'u.db'}")
+    sink.write([make(1)])
+    inherited = sink._connection
+    assert inherited is not None
+    sink._pid = -1
+    sink.write([make(2)])
+    assert sink._connection is not inherited
+    assert inherited.execute("SELECT count(*) FROM usage").fetchall() == [(2,)]
+    inherited.close()
+    sink.close()
+
+
+def test_waits_for_other_writers(
+    tmp_path: Path, make: MakeRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While another process writes the sink waits; after its time it raises, and recovers."""
+    path = tmp_path / "u.db"
+    sink = SqliteSink(f"sqlite:///{path}")
+    sink.write([make(1)])
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    timer = threading.Timer(0.1, lambda: other.execute("COMMIT"))
+    timer.start()
+    sink.write([make(2)])
+    timer.join()
+    other.execute("BEGIN IMMEDIATE")
+    monkeypatch.setattr(sqlite, "_BUSY_SECONDS", 0.05)
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        sink.write([make(3)])
+    other.execute("ROLLBACK")
+    other.close()
+    sink.write([make(3)])
     sink.close()
     assert query(path, "SELECT count(*) FROM usage") == [(3,)]

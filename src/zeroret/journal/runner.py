@@ -47,9 +47,6 @@ class Runner:
     ) -> None:
         self.key = key
         self.sink = sink
-        self.delivered = 0
-        self.retries = 0
-        self.last_error: str | None = None
         self._journal = journal
         self._interval = interval
         self._adopt_every = adopt_every
@@ -63,6 +60,9 @@ class Runner:
         self._stopping = False
         self._failures = 0
         self._caught_up: float | None = None
+        self.delivered = 0
+        self.retries = 0
+        self.last_error: str | None = None
         self._adopt_at = 0.0
 
     def start(self, name: str) -> None:

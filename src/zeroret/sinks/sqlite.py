@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
+import time
+import weakref
 from contextlib import suppress
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -29,17 +32,23 @@ SCHEMA: Final = 1
 """The version of the table, kept in ``PRAGMA user_version``."""
 
 _BUSY_SECONDS: Final = 10.0
+_BUSY_POLL: Final = 0.01
 _REAL: Final = frozenset({"duration", "time_to_first_token"})
 _INTEGER: Final = frozenset({*TOKEN_COLUMNS, "stream", "status", "request_bytes", "response_bytes"})
 _INDEXED: Final = ("started_at", "account")
+
+_gate: Final = threading.RLock()
+"""Held while SQLite works for a sink, and while the process forks."""
+
+_sinks: Final[weakref.WeakSet[SqliteSink]] = weakref.WeakSet()
 
 
 class SqliteSink:
     """Inserts each batch in one transaction; an id that is there already is left as it is.
 
-    Opened at the first write, in the writing thread; opened again after a fork and when the file
-    is replaced. A new file has mode 0600. A column that the policy removes stays in an existing
-    table and is NULL in new rows. `write` raises `sqlite3.Error`, `OSError`, or
+    Opened at the first write, in the writing thread; closed before a fork and opened again after
+    it, likewise when the file is replaced. A new file has mode 0600. A column that the policy
+    removes stays in an existing table and is NULL in new rows. `write` raises `sqlite3.Error`, `OSError`, or
     `ConfigurationError` when a newer release made the file.
     """
 
@@ -59,6 +68,7 @@ class SqliteSink:
         self._connection: sqlite3.Connection | None = None
         self._pid = 0
         self._file: os.stat_result | None = None
+        _sinks.add(self)
 
     @staticmethod
     def check(uri: str) -> None:
@@ -66,8 +76,20 @@ class SqliteSink:
         file_path(uri)
 
     def write(self, records: Sequence[UsageRecord]) -> None:
-        """Insert the records whose ids are new, all of them or none."""
+        """Insert the records whose ids are new, all or none; waits 10 s for other writers."""
         rows = [self._row(record) for record in records]
+        deadline = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                with _gate:
+                    return self._write(rows)
+            except sqlite3.OperationalError as error:
+                busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+                if not busy or time.monotonic() >= deadline:
+                    raise
+            time.sleep(_BUSY_POLL)  # not in SQLite: a fork need not wait for another's lock
+
+    def _write(self, rows: list[list[Any]]) -> None:
         connection = self._connected()
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -104,7 +126,7 @@ class SqliteSink:
         # SQLite gives its side files the mode of the file itself.
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         connection = sqlite3.connect(
-            self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            self.path, timeout=0, isolation_level=None, check_same_thread=False
         )
         try:
             connection.execute("PRAGMA journal_mode=WAL")
@@ -180,7 +202,7 @@ def _schema(connection: sqlite3.Connection, columns: Sequence[str]) -> list[str]
 
 
 def _never_close(connection: sqlite3.Connection) -> None:
-    """Keep a connection that was inherited by fork from ever being closed in this process.
+    """Keep a connection that was inherited by a fork without hooks from being closed in the child.
 
     Closing it could wait for a lock that a thread of the parent held, and drop the parent's
     write-ahead log (https://www.sqlite.org/howtocorrupt.html, 2.6): one reference stays for ever.
@@ -188,3 +210,20 @@ def _never_close(connection: sqlite3.Connection) -> None:
     import ctypes
 
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+
+
+def _before_fork() -> None:
+    """Close every connection: what SQLite knows of its own locks must not get into the child.
+
+    A child would take the parent's locks for its own, and wait for a transaction in progress for
+    ever (https://www.sqlite.org/howtocorrupt.html, 2.6).
+    """
+    _gate.acquire()
+    for sink in list(_sinks):
+        with suppress(Exception):
+            sink.close()
+
+
+os.register_at_fork(
+    before=_before_fork, after_in_parent=_gate.release, after_in_child=_gate.release
+)
