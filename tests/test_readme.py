@@ -73,6 +73,21 @@ def ask(port: int, path: str, body: dict[str, Any]) -> int:
         return error.code
 
 
+def delivered(database: Path, count: int) -> list[tuple[Any, ...]]:
+    """Wait until *count* rows were delivered; return them, oldest first."""
+    for _ in range(100):
+        with contextlib.suppress(sqlite3.OperationalError):
+            with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as usage:
+                rows = usage.execute(
+                    "SELECT route, request_model, usage_source, status, outcome, error_type "
+                    "FROM usage ORDER BY started_at"
+                ).fetchall()
+            if len(rows) >= count:
+                return rows
+        time.sleep(0.1)
+    raise TimeoutError("the records were not delivered")
+
+
 @pytest.mark.parametrize(
     ("framework", "command"),
     [
@@ -90,15 +105,11 @@ def test_the_quick_start_keeps_its_word(
         body = {"model": "gpt-4o-mini", "messages": [message]}
         assert ask(port, f"/v1/chat/completions?q={PROMPT.split()[1]}", body) == 200
         assert ask(port, "/crash", body) == 500
+        rows = delivered(tmp_path / "usage.db", 2)
     output = (tmp_path / "output.txt").read_text()
     assert "asked " in output, "the constant text of a log call stays"
     for word in ("diagnosis", PROMPT):
         assert word not in output
-    with contextlib.closing(sqlite3.connect(tmp_path / "usage.db")) as database:
-        rows = database.execute(
-            "SELECT route, request_model, usage_source, status, outcome, error_type FROM usage "
-            "ORDER BY started_at"
-        ).fetchall()
     chat, crash = rows
     assert chat[:2] == ("/v1/chat/completions", "gpt-4o-mini")
     assert chat[3:5] == (200, "completed")

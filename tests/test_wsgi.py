@@ -100,7 +100,9 @@ def test_the_validator_passes_around_and_inside(runtime: ZeroRetention) -> None:
     assert only(runtime).outcome == "completed"
 
 
-@pytest.mark.parametrize("read", ["read", "readline", "readlines", "iterate"])
+@pytest.mark.parametrize(
+    "read", ["read", "readline", "readlines", "iterate", "readinto", "readinto1", "read1"]
+)
 def test_every_way_to_read_the_body_is_seen(runtime: ZeroRetention, read: str) -> None:
     """The request's bytes are counted however the app reads them."""
     payload = b"one\ntwo\nthree"
@@ -115,6 +117,12 @@ def test_every_way_to_read_the_body_is_seen(runtime: ZeroRetention, read: str) -
                 pass
         elif read == "readlines":
             body.readlines()
+        elif read.startswith("readinto"):
+            while getattr(body, read)(bytearray(4)):
+                pass
+        elif read == "read1":
+            while body.read1(4):
+                pass
         else:
             list(body)
         start_response("200 OK", JSON)

@@ -67,7 +67,11 @@ class Exchange(Flight):
         self._raw_id = new_id(self.wall)
         self.method = method
         dialect = detect(path)
-        self.meter: Meter | None = None if dialect is None else Meter(dialect, runtime.counter)
+        self.meter: Meter | None = (
+            None
+            if dialect is None
+            else Meter(dialect, runtime.counter, may_count=runtime.keeps_counts)
+        )
         self._slot = runtime.journal.open_slot(self._raw_id, self.wall)
         self._account: str | None = None
         self.credential: str | None = None
@@ -229,6 +233,7 @@ class Exchange(Flight):
         self.abort()
         self._find_route = None
         self.credential = None
+        self.ended = time.perf_counter()
         self._runtime.leave(self)
 
     # What the record asks.

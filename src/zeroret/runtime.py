@@ -25,7 +25,7 @@ from zeroret.tokens import TokenCounter
 from zeroret.usage import client
 from zeroret.usage.identity import Pseudonyms
 from zeroret.usage.models import ModelNames
-from zeroret.usage.record import COLUMNS
+from zeroret.usage.record import COLUMNS, TOKEN_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -86,6 +86,7 @@ class ZeroRetention:
         self.counter = TokenCounter(self.options.encodings)
         models = ModelNames(self.options.models)
         self.names = models.names
+        self.keeps_counts = not self.policy.columns.isdisjoint(TOKEN_COLUMNS)
         self._recorder = Recorder(self.policy, models)
         self._columns = tuple(name for name in COLUMNS if name in self.policy.columns)
         self._lock = threading.Lock()

@@ -221,7 +221,19 @@ class _Input:
         self._exchange = exchange
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._input, name)
+        """Pass on what a server's stream has beyond PEP 3333, its other ways to read noted."""
+        method = getattr(self._input, name)
+        if name in ("readinto", "readinto1"):
+            return partial(self._read_into, method)
+        return partial(self._read_one, method) if name == "read1" else method
+
+    def _read_into(self, readinto: Callable[[Any], int | None], buffer: Any) -> int | None:
+        size = readinto(buffer)
+        self._noted(bytes(memoryview(buffer).cast("B")[: size or 0]))
+        return size
+
+    def _read_one(self, read1: Callable[..., bytes], *size: int) -> bytes:
+        return self._noted(read1(*size))
 
     def _noted(self, chunk: bytes) -> bytes:
         if chunk:

@@ -22,6 +22,7 @@ class Flight:
         "__weakref__",
         "chunks",
         "closed",
+        "ended",
         "enforce",
         "held",
         "index",
@@ -47,7 +48,7 @@ class Flight:
         self.index: object | None = None
         """What matching derived from the content; a slot, so that no drop can leave it behind."""
         self.closed = False
-        """True once the content was dropped; the flight then no longer counts as one."""
+        """True once the content was dropped; there is then nothing left to match."""
         self.log_guard: LogGuard = log_guard
         self.enforce = enforce
         self.names = names
@@ -55,6 +56,8 @@ class Flight:
         self.method = ""
         self.started = 0.0
         """`time.perf_counter()` when the exchange opened."""
+        self.ended: float | None = None
+        """`time.perf_counter()` when the exchange ended; None while it runs."""
         self.route: str | None = None
         self.mount = ""
         """What the mounts that routing has passed so far add before the route's template."""

@@ -11,6 +11,7 @@ import logging
 import logging.handlers
 import sys
 import threading
+import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,6 +32,9 @@ ACCESS: Final = {
 }
 """Loggers of servers that log paths and queries, and who says what their lines may show."""
 
+AFTERMATH: Final = 5.0
+"""Seconds after an exchange for which its context counts as its own: the server's access line."""
+
 _LOGGING: Final = logging.addLevelName.__code__.co_filename
 SKIPPED: Final = {_LOGGING, logging.handlers.QueueHandler.emit.__code__.co_filename}
 """Files whose frames stand between a handler and the code that logs."""
@@ -50,9 +54,7 @@ def guard(record: logging.LogRecord, handler: logging.Handler | None = None) -> 
     try:
         if type(record) is GuardedRecord:
             return record
-        flight = CURRENT.get()
-        if flight is not None and flight.closed:
-            flight = None
+        flight = CURRENT.get() or _just_ended()
         line = _access_line(record, flight) if record.name in ACCESS else None
         if line is not None:
             return line
@@ -63,6 +65,14 @@ def guard(record: logging.LogRecord, handler: logging.Handler | None = None) -> 
         return _guard_background(record) if flight is None else _guard_own(record, flight, handler)
     except Exception:  # noqa: BLE001 - fails closed: whatever broke, the text is not shown
         return _failed(record)
+
+
+def _just_ended() -> Flight | None:
+    """Return the exchange whose server may still be logging about it in this very context."""
+    flight = LAST.get()
+    if flight is None or flight.ended is None:
+        return flight
+    return flight if time.perf_counter() - flight.ended < AFTERMATH else None
 
 
 def _guard_own(

@@ -10,6 +10,8 @@ from zeroret.dialects.answer import StreamReader
 from zeroret.dialects.encoding import Inflate, coding
 from zeroret.dialects.request import RequestHead, model_name, parse, read_request
 from zeroret.dialects.usage import Usage, as_count
+from zeroret.tokens.counting import BYTES_PER_TOKEN
+from zeroret.tokens.framing import PromptCount
 from zeroret.usage.counting import DeliveredText, best_model, count_prompt, prepare
 from zeroret.usage.metered import Metered
 
@@ -24,6 +26,9 @@ __all__ = ["REQUEST_LIMIT", "Meter", "Metered"]
 
 REQUEST_LIMIT: Final = 64 * 2**20
 """The most bytes of a request body that are referenced."""
+
+COUNT_LIMIT: Final = 2**20
+"""The longest request body whose prompt is counted; a megabyte takes some 50 ms."""
 
 _CLIENT_ERROR: Final = 400
 _STRENGTH: Final[dict[str, int]] = {"reported": 0, "counted": 1, "estimated": 2}
@@ -58,6 +63,7 @@ class Meter:
         "_head",
         "_inflate",
         "_malformed",
+        "_may_count",
         "_metered",
         "_reader",
         "_said",
@@ -70,9 +76,12 @@ class Meter:
 
     response_chunk: Callable[[bytes], bool]
 
-    def __init__(self, dialect: Dialect | None, counter: TokenCounter) -> None:
+    def __init__(
+        self, dialect: Dialect | None, counter: TokenCounter, *, may_count: bool = True
+    ) -> None:
         self._dialect = dialect
         self._counter = counter
+        self._may_count = may_count
         self._chunks: list[bytes] = []
         self._size = 0
         self._coding = ""
@@ -206,7 +215,7 @@ class Meter:
         head = self._head = read_request(body) if body else RequestHead()
         self._malformed += head.malformed
         self.stream = head.stream
-        if head.stream and not head.include_usage and not self._reports:
+        if self._may_count and head.stream and not head.include_usage and not self._reports:
             prepare(self._counter, head.model)
 
     @property
@@ -215,12 +224,12 @@ class Meter:
 
     def _choose(self, dialect: Dialect, kind: bytes, name: str) -> None:
         head = self._head or RequestHead()
-        counts = self._status is not None and self._status < _CLIENT_ERROR
+        counts = self._may_count and self._status is not None and self._status < _CLIENT_ERROR
         self._counts = counts
         count = self._count if counts else None
         streamed = kind.startswith(b"text/event-stream")
         if streamed or (head.stream and b"json" not in kind and counts):
-            hold = head.include_usage or dialect.reports or not self._ready()
+            hold = head.include_usage or dialect.reports or not (counts and self._ready())
             self._reader = dialect.stream(count, hold=hold)
         else:
             self._reader = dialect.body(count)
@@ -283,14 +292,23 @@ class Meter:
             usage.output_tokens, exact = (0, True) if delivered is None else delivered.total()
             sources.append("counted" if exact and not reader.opaque else "estimated")
         if usage.input_tokens is None and (reader.recognised or not complete):
-            data: Any = parse(self._body)
-            if data is not None and self._dialect is not None:
-                prompt = count_prompt(self._dialect.prompt, data, self._counter, self._model())
+            prompt = self._prompt()
+            if prompt is not None:
                 images = prompt.images
                 usage.input_tokens = prompt.tokens
-                if prompt.tokens is not None:
-                    sources.append("counted" if prompt.exact else "estimated")
+                sources.append("counted" if prompt.exact else "estimated")
         return self._result(usage, sources, images)
+
+    def _prompt(self) -> PromptCount | None:
+        """Return the tokens of the prompt; one that would hold up the reply is estimated."""
+        if self._dialect is None:
+            return None
+        if len(self._body) > COUNT_LIMIT:
+            return PromptCount(len(self._body) // BYTES_PER_TOKEN, exact=False, images=0)
+        data: Any = parse(self._body)
+        if data is None:
+            return None
+        return count_prompt(self._dialect.prompt, data, self._counter, self._model())
 
     def _reported(self) -> Usage:
         """Return the reported usage, the handler's word above the response's."""
