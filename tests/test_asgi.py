@@ -40,6 +40,10 @@ def http_scope(path: str = "/v1/chat/completions", **extra: Any) -> dict[str, An
     }
 
 
+class UpstreamTimeout(Exception):  # noqa: N818 - the name of the class is what is tested
+    """A timeout that is no `TimeoutError`, as those of HTTP clients."""
+
+
 class Wire:
     """A server's two ends: what is received, and what was sent."""
 
@@ -223,9 +227,6 @@ async def test_a_crash_reaches_the_server_as_a_stand_in(runtime: ZeroRetention) 
 
 async def test_a_timeout_is_told_apart(runtime: ZeroRetention) -> None:
     """An exception that is a timeout by its class makes a ``timeout`` record."""
-
-    class UpstreamTimeout(Exception):  # noqa: N818 - the name of the class is what is tested
-        pass
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         raise UpstreamTimeout
