@@ -48,8 +48,8 @@ class SqliteSink:
 
     Opened at the first write, in the writing thread; closed before a fork and opened again after
     it, likewise when the file is replaced. A new file has mode 0600. A column that the policy
-    removes stays in an existing table and is NULL in new rows. `write` raises `sqlite3.Error`, `OSError`, or
-    `ConfigurationError` when a newer release made the file.
+    removes stays in an existing table and is NULL in new rows. `write` raises `sqlite3.Error`,
+    `OSError`, or `ConfigurationError` when a newer release made the file.
     """
 
     def __init__(self, uri: str, *, columns: Iterable[str] | None = None) -> None:
