@@ -27,7 +27,7 @@ class EverythingFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return both renderings, exceptions with all they hold."""
-        everything: dict[str, Any] = {key: value for key, value in record.__dict__.items()}
+        everything: dict[str, Any] = dict(record.__dict__)
         text = [super().format(record), json.dumps(everything, default=repr, ensure_ascii=False)]
         text += [f"{key}={value!s} {value!r}" for key, value in everything.items()]
         if record.exc_info and record.exc_info[1] is not None:

@@ -5,10 +5,16 @@ from __future__ import annotations
 import ast
 import sys
 from types import FrameType
+from typing import Any
 
 import pytest
 
 from zeroret.guards import source, templates
+
+
+def fresh(text: str) -> str:
+    """Return an equal text made at run time: a literal would be source, and shown."""
+    return text[:1] + text[1:]
 
 
 def here() -> FrameType:
@@ -73,7 +79,8 @@ def test_only_what_fits_the_message_is_used() -> None:
 
 def test_code_that_stands_in_no_file_is_no_source() -> None:
     """`exec`ed code, also under a module's file name and in its namespace, vouches for nothing."""
-    for namespace in ({"__name__": __name__, "here": here}, globals()):
+    namespaces: list[dict[str, Any]] = [{"__name__": __name__, "here": here}, globals()]
+    for namespace in namespaces:
         exec(compile("def made():\n return here(), 'made up text'", __file__, "exec"), namespace)  # noqa: S102 - the case
         frame, text = namespace["made"]()
         assert not source.is_source(frame.f_code, frame.f_globals)
@@ -90,5 +97,5 @@ GREETING = "a greeting that the source assigns"
 def test_globals_count_if_the_source_assigns_them() -> None:
     """A global that is a literal of the module counts; one made at run time does not."""
     assert source.is_global_constant(GREETING, here())
-    globals()["made_later"] = "".join(("made ", "later"))
+    globals()["made_later"] = fresh("made later")
     assert not source.is_global_constant(globals().pop("made_later"), here())

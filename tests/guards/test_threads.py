@@ -72,7 +72,7 @@ def test_a_pools_worker_carries_it_for_one_job_only(inside: Flight) -> None:
 
 
 def test_own_threads_and_threads_of_no_exchange_carry_nothing(inside: Flight) -> None:
-    """zeroret's threads outlive every exchange; others without one stay as they are."""
+    """The library's threads outlive every exchange; others without one stay as they are."""
     seen: list[Flight | None] = []
     own = threading.Thread(target=lambda: seen.append(CURRENT.get()), name="zeroret-test")
     own.start()

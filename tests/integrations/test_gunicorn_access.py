@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import io
 import logging
 import time
@@ -47,6 +47,11 @@ def flight() -> Iterator[Flight]:
     LAST.set(None)
 
 
+def fresh(text: str) -> str:
+    """Return an equal text made at run time: a literal would be source, and shown."""
+    return text[:1] + text[1:]
+
+
 def line(format_: str | None, environ: dict[str, Any] = ENVIRON, status: str = "200 OK") -> str:
     """Return what gunicorn's own logger writes for one request."""
     config = Config()
@@ -59,7 +64,7 @@ def line(format_: str | None, environ: dict[str, Any] = ENVIRON, status: str = "
         if type(handler) is logging.StreamHandler:
             handler.setStream(stream)
     response = SimpleNamespace(status=status, sent=421, headers=[("X-Secret", "secret")])
-    took = datetime.timedelta(milliseconds=7)
+    took = dt.timedelta(milliseconds=7)
     logger.access(response, SimpleNamespace(headers=HEADERS), environ, took)
     logger.access_log.handlers.clear()
     return stream.getvalue()
@@ -106,7 +111,7 @@ def test_a_format_that_gunicorn_did_not_configure_is_no_access_line(flight: Flig
     from zeroret.content.flight import CURRENT
 
     token = CURRENT.set(flight)
-    log.warning(" ".join(("a", "secret", "prompt")), {"h": "secret"})
+    log.warning(fresh("a secret prompt"), {"h": "secret"})
     CURRENT.reset(token)
     log.removeHandler(handler)
     assert stream.getvalue().startswith("[withheld 15 chars test_gunicorn_access.py:")
