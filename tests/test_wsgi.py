@@ -95,7 +95,7 @@ def test_a_call_leaves_one_record(runtime: ZeroRetention) -> None:
 
 def test_the_validator_passes_around_and_inside(runtime: ZeroRetention) -> None:
     """The shell keeps PEP 3333 towards the server and towards the app."""
-    app = validator(runtime.wsgi(validator(answering(b"a", b"b"))))  # type: ignore[arg-type] # wsgiref types
+    app = validator(runtime.wsgi(validator(answering(b"a", b"b"))))
     assert call(app, environ(b"{}"))[2] == [b"a", b"b"]
     assert only(runtime).outcome == "completed"
 

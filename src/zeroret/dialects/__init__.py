@@ -84,6 +84,8 @@ def detect(path: str) -> Dialect | None:
 
     Prefixes (``/openai/deployments/x``) and a trailing slash are tolerated; the case is not.
     """
+    if path.endswith("/chat/completions"):
+        return OPENAI_CHAT
     dialect = _BY_LAST_SEGMENT.get(path[path.rfind("/") + 1 :])
     if dialect is None:
         # the common path leaves here; only a trailing slash earns a second look
