@@ -45,7 +45,7 @@ def test_small_demo(tmp_path: Path) -> None:
     assert {cells[surface][1] for surface in SURFACES} == {"0"}
     leaking = {surface for surface in SURFACES if cells[surface][0] != "0"}
     assert leaking >= {"access log", "tracebacks", "application log file", "JSON log file"}
-    requests = re.findall(r"^  truth +(\d+) ", shown, re.MULTILINE)
+    requests = re.findall(r"^ +truth +(\d+) ", shown, re.MULTILINE)
     assert sum(map(int, requests)) == len(ROUND) + len(KILLED) + AFTERWARDS
     assert (kept / "wrapped" / "usage.db").exists()
 
