@@ -54,6 +54,23 @@ class StrangeError(Exception, metaclass=Meta):
     """Has a metaclass."""
 
 
+class PosingError(Exception):
+    """Answers for its own traceback."""
+
+    @property
+    def __traceback__(self) -> Any:  # type: ignore[override] # hostile on purpose
+        """Fail."""
+        raise RuntimeError("never")
+
+
+class Mixin:
+    """Brings attributes to whatever it is mixed into."""
+
+
+class MixedError(Mixin, ValueError):
+    """Has more than one base."""
+
+
 class AbstractError(Exception, abc.ABC):
     """Has the metaclass that the standard library brings."""
 
@@ -114,7 +131,13 @@ def made(content: str) -> list[BaseException]:
         UnicodeDecodeError("utf-8", content.encode(), 0, 1, content),
         *(OSError(999, content, content), FileNotFoundError(2, content), KeyError(content)),
         *(StopIteration(content), ImportError(content, name=content, path=content)),
-        *(AbstractError(content), SyntaxError(content), type(content, (ValueError,), {})(content)),
+        *(
+            PosingError(content),
+            MixedError(content),
+            AbstractError(content),
+            SyntaxError(content),
+            type(content, (ValueError,), {})(content),
+        ),
         type(content, (Exception,), {"__module__": content})(content),
         ExceptionGroup(content, [ValueError(content), ExceptionGroup(content, [OSError(content)])]),
         Many(content, [KeyError(content)]),
@@ -139,6 +162,7 @@ def test_the_class_is_kept_where_it_can_be(content: str) -> None:
         ValueError,
         NeedyError,
         SlottedError,
+        MixedError,
         OSError,
         FileNotFoundError,
         UnicodeDecodeError,
@@ -149,10 +173,10 @@ def test_the_class_is_kept_where_it_can_be(content: str) -> None:
         assert type(substitute).__name__ == kind.__name__
         assert type(substitute).__module__ == kind.__module__
         assert type(substitute) is type(stand_in(error))
-    plain: tuple[type, ...] = (RefusingError, StrangeError, pydantic.ValidationError)
+    plain: tuple[type, ...] = (RefusingError, PosingError, StrangeError, pydantic.ValidationError)
     for cls in plain:
-        error = next(each for each in made(content) if type(each) is cls)
-        assert type(stand_in(raised(error))) is StandIn
+        refusing = next(each for each in made(content) if type(each) is cls)
+        assert type(stand_in(raised(refusing))) is StandIn
     nameless = type(content, (ValueError,), {})("x")
     assert isinstance(stand_in(nameless), ValueError)
     assert type(stand_in(nameless)).__name__ == "ValueError"

@@ -25,6 +25,14 @@ WIDEST: Final = 64
 _CACHED: Final = 512
 _CAUSE: Final = "The above exception was the direct cause of the following exception:"
 _CONTEXT: Final = "During handling of the above exception, another exception occurred:"
+_HOOKS: Final = frozenset(
+    {
+        *("__init_subclass__", "__setattr__", "__getattribute__", "__class__", "args"),
+        *("__traceback__", "__cause__", "__context__", "__suppress_context__", "__notes__"),
+    }
+)
+"""What a class must not redefine if its stand-in is to derive from it."""
+
 _base: Any = BaseException.__dict__
 _group: Any = BaseExceptionGroup.__dict__
 
@@ -153,9 +161,7 @@ def _is_hooked(base: type) -> bool:
     for each in type.__dict__["__mro__"].__get__(base):
         if each is native:
             return False
-        if "__init_subclass__" in each.__dict__ or "__setattr__" in each.__dict__:
-            return True
-        if "__getattribute__" in each.__dict__:
+        if not _HOOKS.isdisjoint(each.__dict__):
             return True
     return True
 

@@ -278,7 +278,7 @@ def _unchained(original: Callable[..., Any]) -> Callable[..., Any]:
         shown = guard(record, self)
         if error is None or (CURRENT.get() is None and not LIVE.busy):
             return original(self, shown)
-        stand_in = exceptions.substitute(error, error.__traceback__)
+        stand_in = exceptions.substitute(error, None)
         try:
             raise stand_in
         except type(stand_in):
