@@ -12,7 +12,7 @@ from zeroret.usage.identity import format_id, new_id
 from zeroret.usage.meter import Meter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from zeroret.runtime import ZeroRetention
     from zeroret.usage.record import Outcome
@@ -30,6 +30,8 @@ _TIMEOUT_STATUSES: Final = frozenset({408, 504})
 _BODYLESS_STATUSES: Final = frozenset({204, 304})
 _CLIENT_ERROR: Final = 400
 _SERVER_ERROR: Final = 500
+_HIGHEST_STATUS: Final = 999
+_LONGEST_LENGTH: Final = 15  # digits of a Content-Length that is believed: a petabyte
 
 
 class Exchange(Flight):
@@ -120,8 +122,8 @@ class Exchange(Flight):
 
     # What the shells tell.
 
-    def head(self, query: bytes, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """Take the request's head: names in lower case, values as sent.
+    def head(self, query: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """Take the request's head: names in lower case, values as sent, the last of a name counts.
 
         Every value a client chooses is content; a few ordinary headers are not referenced, since
         nobody's secret stands in them and every log of a server repeats them.
@@ -139,9 +141,13 @@ class Exchange(Flight):
             self.meter.request_start(
                 named.get(b"content-type", b""), named.get(b"content-encoding", b"")
             )
-        for name in _ORDINARY_HEADERS & named.keys():
-            del named[name]
-        self.hold(b"\n".join(named.values()))
+        if len(named) < len(headers):  # cookies come in several lines over HTTP/2
+            values: Iterable[bytes] = [v for name, v in headers if name not in _ORDINARY_HEADERS]
+        else:
+            for name in _ORDINARY_HEADERS & named.keys():
+                del named[name]
+            values = named.values()
+        self.hold(b"\n".join(values))
         if query:
             self.hold(query)
 
@@ -156,6 +162,8 @@ class Exchange(Flight):
 
     def request_chunk(self, chunk: bytes) -> None:
         """Take a piece of the request body as it passes."""
+        if type(chunk) is not bytes:
+            chunk = _frozen(chunk)
         self.request_bytes += len(chunk)
         self.hold(chunk)
         if self.meter is not None:
@@ -168,6 +176,8 @@ class Exchange(Flight):
 
     def response_start(self, status: int, content_type: bytes, content_encoding: bytes) -> None:
         """Note the response's status and the two headers that say how to read its body."""
+        if not isinstance(status, int) or not 0 <= status <= _HIGHEST_STATUS:
+            return  # the server will say so
         self.status = status
         if self.meter is not None:
             self.meter.response_start(status, content_type, content_encoding)
@@ -176,11 +186,17 @@ class Exchange(Flight):
 
     def response_chunk(self, chunk: bytes) -> bool:
         """Take a piece of the response body; True if it completes the dialect's terminal event."""
-        if self.first_byte is None:
-            self.first_byte = time.perf_counter()
+        if type(chunk) is not bytes:
+            chunk = _frozen(chunk)
         self.response_bytes += len(chunk)
         self.hold(chunk)
-        return self.meter is not None and self.meter.response_chunk(chunk)
+        meter = self.meter
+        terminal = meter is not None and meter.response_chunk(chunk)
+        if self.first_byte is None:
+            self.first_byte = time.perf_counter()
+            if meter is not None and meter.stream:
+                self.checkpoint()  # the first event of a stream may tell what its input was
+        return terminal
 
     # How it ends.
 
@@ -261,9 +277,11 @@ class Exchange(Flight):
         status = self.status or 0
         if status in _TIMEOUT_STATUSES:
             return "timeout"
-        if status >= _SERVER_ERROR or (self.meter is not None and self.meter.failed):
+        if status >= _SERVER_ERROR:
             return "error"
-        return "rejected" if status >= _CLIENT_ERROR else "completed"
+        if status >= _CLIENT_ERROR:
+            return "rejected"
+        return "error" if self.meter is not None and self.meter.failed else "completed"
 
 
 def current() -> Exchange | None:
@@ -272,6 +290,21 @@ def current() -> Exchange | None:
     if flight is None or flight.closed:
         return None
     return flight if isinstance(flight, Exchange) else None
+
+
+def declared_length(value: str | bytes) -> int | None:
+    """Return the bytes that a Content-Length promises; None for one that promises nothing.
+
+    RFC 9110, 8.6: ASCII digits, nothing else.
+    """
+    if value.isascii() and value.isdigit() and len(value) <= _LONGEST_LENGTH:
+        return int(value)
+    return None
+
+
+def _frozen(chunk: bytearray | memoryview) -> bytes:
+    """Return a copy of what apps send instead of bytes, since it may change or be let go."""
+    return bytes(memoryview(chunk))
 
 
 def _outcome_of_error(error: BaseException) -> Outcome:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from zeroret.dialects import DIALECTS, Dialect, detect
 from zeroret.tokens import TokenCounter
-from zeroret.usage.meter import Meter, Metered
+from zeroret.usage.meter import COUNT_LIMIT, Meter, Metered
 from zeroret.usage.record import TOKEN_COLUMNS
 
 COUNTER = TokenCounter()
@@ -376,3 +376,39 @@ def test_the_cut_does_not_matter(chunks: list[bytes], step: int) -> None:
                 meter.response_chunk(data[i : i + size])
             results.append(meter.finish(complete=True))
     assert all(result == results[0] for result in results)
+
+
+def test_a_look_at_a_running_stream_tells_its_input() -> None:
+    """What the first event of a stream reported is known before the stream ends."""
+    meter = Meter(detect("/v1/messages"), TokenCounter())
+    meter.request_chunk(b'{"model": "claude-haiku-4-5", "stream": true}')
+    meter.request_end()
+    meter.response_start(200, "text/event-stream", "")
+    start = {"usage": {"input_tokens": 12, "cache_read_input_tokens": 30, "output_tokens": 1}}
+    event = {"type": "message_start", "message": start}
+    meter.response_chunk(b"event: message_start\ndata: " + json.dumps(event).encode() + b"\n\n")
+    assert meter.peek().input_tokens == 42
+
+
+def test_nothing_is_counted_where_no_count_is_kept() -> None:
+    """A policy without token columns costs no counting; what is reported is still read."""
+    meter = Meter(detect("/v1/chat/completions"), TokenCounter(), may_count=False)
+    meter.request_chunk(b'{"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}')
+    meter.response_start(200, "application/json", "")
+    meter.response_chunk(b'{"choices": [{"message": {"content": "hello"}}]}')
+    metered = meter.finish(complete=True)
+    assert (metered.input_tokens, metered.output_tokens) == (None, None)
+    assert metered.usage_source == "unknown"
+
+
+def test_a_huge_prompt_is_estimated() -> None:
+    """A prompt whose counting would hold up the reply is estimated by its size."""
+    meter = Meter(detect("/v1/chat/completions"), TokenCounter())
+    content = "a b " * (COUNT_LIMIT // 4 + 1)
+    meter.request_chunk(json.dumps({"model": "gpt-4o", "messages": [content]}).encode())
+    meter.response_start(200, "application/json", "")
+    meter.response_chunk(b'{"choices": [{"message": {"content": "hello"}}]}')
+    metered = meter.finish(complete=True)
+    assert metered.input_tokens is not None
+    assert abs(metered.input_tokens - COUNT_LIMIT // 4) < 100
+    assert metered.usage_source == "estimated"

@@ -256,6 +256,14 @@ class StreamReader(Answer):
         self._most = _HOLD_CHUNKS
         self._drain()
 
+    def glance(self) -> None:
+        """Read what is pending, once, at the beginning; never raises."""
+        try:
+            if not self._kept:
+                self._drain()
+        except Exception:  # noqa: BLE001 - as `_break` says
+            self._break()
+
     def _drain(self) -> bool:
         """Read the events that the pending chunks complete; True when the terminal one is new."""
         if not self._pending:

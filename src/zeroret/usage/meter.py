@@ -181,9 +181,11 @@ class Meter:
         self._said_model = model_name(model) or self._said_model
 
     def peek(self) -> Metered:
-        """Return what is known so far, without reading anything more."""
+        """Return what is known so far; of a stream, what its first events reported."""
         if self._metered is not None:
             return self._metered
+        if isinstance(self._reader, StreamReader):
+            self._reader.glance()
         return self._result(self._reported(), [], None)
 
     def finish(self, *, complete: bool) -> Metered:
