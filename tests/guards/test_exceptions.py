@@ -295,3 +295,12 @@ def test_a_stand_in_can_be_raised_again(kind: type[Exception], content: str) -> 
     with pytest.raises(kind) as caught:
         raise stand_in(raised(error))
     assert content not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_stand_in_still_leads_to_the_bug_when_it_is_logged(content: str) -> None:
+    """What a server logs of a stand-in names file, line, function and source line of the bug."""
+    text = describe(stand_in(raised(ValueError(content))))
+    assert content not in text
+    assert "[withheld]" not in text.partition("Traceback")[2].rpartition("\n")[0]
+    assert "test_exceptions.py" in text
+    assert "raise error" in text

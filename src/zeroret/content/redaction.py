@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 WITHHELD: Final = "[withheld]"
 """What a text becomes when redaction itself fails."""
 
-MARKER: Final = re.compile(r"\[withheld(?: \d{1,9} chars)?(?: [\w.]{1,64}:\d{1,7})?\]")
-"""Every marker that zeroret writes; markers are passed on as they are."""
+MARKER: Final = re.compile(r"\[withheld(?: \d{1,9} chars)?\]")
+"""The markers of redaction, passed on as they are: they have no room for a client's text."""
 
 _NOTHING: Final[frozenset[str]] = frozenset()
 

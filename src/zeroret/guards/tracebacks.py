@@ -37,6 +37,19 @@ class Place(NamedTuple):
     """The source line, stripped; empty if there is none."""
 
 
+class _Shown(dict[str, Any]):
+    """The globals of a frame that never ran: they remember what was vouched for when it was made.
+
+    So a stand-in that a server logs still leads to the line that raised.
+    """
+
+    __slots__ = ("place",)
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(__name__=place.module)
+        self.place = place
+
+
 def places(trace: TracebackType | None) -> list[Place | int]:
     """Return the frames of a traceback, outermost first; an int says how many were left out."""
     frames: list[tuple[FrameType, int]] = []
@@ -100,6 +113,8 @@ def _shortened(frames: list[tuple[FrameType, int]]) -> list[Place | int]:
 
 def _place(frame: FrameType, line: int) -> Place:
     code, namespace = frame.f_code, frame.f_globals
+    if type(namespace) is _Shown:
+        return namespace.place
     if not source.is_source(code, namespace):
         return Place(_UNKNOWN, line, _UNKNOWN, _UNKNOWN, "")
     row = "".join(source.lines(namespace, line, line)).strip()
@@ -145,6 +160,6 @@ def _frame(place: Place) -> FrameType:
         co_linetable=_LINE_TABLE,
         co_consts=(None,),
     )
-    generator: Any = FunctionType(code, {"__name__": place.module})()
+    generator: Any = FunctionType(code, _Shown(place))()
     frame: FrameType = generator.gi_frame
     return frame

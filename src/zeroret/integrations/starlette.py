@@ -45,7 +45,10 @@ def _route_taken(handle: Any, route: Any, args: Any, kwargs: Any) -> Any:
     flight = CURRENT.get()
     if flight is None:
         return handle(*args, **kwargs)
-    flight.route = flight.mount + _path_format(route, args[0] if args else kwargs["scope"])
+    template = flight.mount + _path_format(route, args[0] if args else kwargs["scope"])
+    if flight.route == template:
+        return handle(*args, **kwargs)  # a subclass has handed on to its base
+    flight.route = template
     return _noting_errors(flight, handle(*args, **kwargs))
 
 
