@@ -255,7 +255,7 @@ async def test_wrapping_twice_is_handled_once(runtime: ZeroRetention) -> None:
     app = runtime.asgi(runtime.asgi(answering(*reply(b"{}"))))
     wire = Wire(*body(b"{}"))
     await app(http_scope(), wire.receive, wire.send)
-    only(runtime)
+    assert only(runtime).response_bytes == 2
 
 
 async def test_the_exchange_is_current_inside_only(runtime: ZeroRetention) -> None:

@@ -259,7 +259,7 @@ def test_interleaved_requests_keep_their_exchanges(runtime: ZeroRetention) -> No
 def test_wrapping_twice_is_handled_once(runtime: ZeroRetention) -> None:
     """An app inside two shells leaves one record."""
     call(runtime.wsgi(runtime.wsgi(answering(b"x"))), environ())
-    only(runtime)
+    assert only(runtime).response_bytes == 1
 
 
 def test_an_async_identify_works(runtime: ZeroRetention) -> None:
