@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from typing import Final
 
-OUTPUT_LIMIT: Final = 64 * 2**20
+OUTPUT_LIMIT: Final = 32 * 2**20
 """The most bytes one body may inflate to."""
 
 RATIO_LIMIT: Final = 256

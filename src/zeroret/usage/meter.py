@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["REQUEST_LIMIT", "Meter", "Metered"]
 
-REQUEST_LIMIT: Final = 64 * 2**20
-"""The most bytes of a request body that are referenced."""
+REQUEST_LIMIT: Final = 32 * 2**20
+"""The most bytes of a request body that are referenced; joining them takes as much once more."""
 
 COUNT_LIMIT: Final = 2**20
 """The longest request body whose prompt is counted; a megabyte takes some 50 ms."""
@@ -53,6 +53,7 @@ class Meter:
 
     __slots__ = (
         "_body",
+        "_body_size",
         "_chunks",
         "_coding",
         "_counter",
@@ -86,6 +87,7 @@ class Meter:
         self._size = 0
         self._coding = ""
         self._body = b""
+        self._body_size = 0
         self._head: RequestHead | None = None
         self._status: int | None = None
         self._reader: Reader | None = None
@@ -213,7 +215,8 @@ class Meter:
             if not inflate.readable:
                 body = b""
                 self._malformed += 1
-        self._body = body
+        self._body_size = len(body)
+        self._body = body if len(body) <= COUNT_LIMIT else b""
         head = self._head = read_request(body) if body else RequestHead()
         self._malformed += head.malformed
         self.stream = head.stream
@@ -305,8 +308,8 @@ class Meter:
         """Return the tokens of the prompt; one that would hold up the reply is estimated."""
         if self._dialect is None:
             return None
-        if len(self._body) > COUNT_LIMIT:
-            return PromptCount(len(self._body) // BYTES_PER_TOKEN, exact=False, images=0)
+        if self._body_size > COUNT_LIMIT:
+            return PromptCount(self._body_size // BYTES_PER_TOKEN, exact=False, images=0)
         data: Any = parse(self._body)
         if data is None:
             return None
