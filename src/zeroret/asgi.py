@@ -8,7 +8,7 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final
 
 from zeroret.content.flight import CURRENT, LAST
-from zeroret.exchange import Exchange
+from zeroret.exchange import Exchange, declared_length
 from zeroret.integrations.routing import asgi_route
 from zeroret.runtime import shared
 
@@ -46,7 +46,7 @@ class ZeroRetentionMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection of the wrapped application."""
-        kind = scope["type"]
+        kind = scope.get("type")
         if kind == "lifespan":
             await _Lifespan(self.runtime, receive, send).run(self.app, scope)
             return
@@ -68,7 +68,12 @@ class ASGIResponder:
         self._send = send
         self._left: int | None = None
         """Bytes that the declared Content-Length still promises; None if it promises nothing."""
-        self._exchange = Exchange(runtime, scope.get("method", "GET"), scope["path"])
+        method, path = scope.get("method", "GET"), scope.get("path")
+        self._exchange = Exchange(
+            runtime,
+            method if isinstance(method, str) else "",
+            path if isinstance(path, str) else "",
+        )
 
     async def run(self, app: ASGIApp) -> None:
         """Run *app* for this exchange; its exceptions leave as content-free stand-ins."""
@@ -91,7 +96,9 @@ class ASGIResponder:
             stand_in = self._runtime.stand_in(error)
         except BaseException as error:
             exchange.fail(error)
-            raise
+            stand_in = self._mixed(error)
+            if stand_in is None:
+                raise
         finally:
             exchange.leave()
             _reset(token)
@@ -102,11 +109,26 @@ class ASGIResponder:
     def _open(self) -> None:
         """Note what the request's head says: who called, from where, and the route's finder."""
         exchange, scope = self._exchange, self._scope
-        headers = scope.get("headers") or ()
-        exchange.head(scope.get("query_string", b""), headers)
         exchange.routed_by(partial(asgi_route, scope))
-        client = scope.get("client")
-        exchange.client_host = client[0] if client else None
+        try:
+            headers = scope.get("headers") or ()
+            if hasattr(headers, "__next__"):
+                headers = scope["headers"] = list(headers)  # the app reads it too
+            exchange.head(scope.get("query_string", b""), headers)
+            client = scope.get("client")
+            exchange.client_host = client[0] if client else None
+        except Exception as error:  # noqa: BLE001 - what breaks the protocol is the app's to judge
+            self._runtime.failed("head", error)
+
+    def _mixed(self, error: BaseException) -> BaseException | None:
+        """Return what may leave of a group that holds exits and exceptions, as trio makes them."""
+        if not isinstance(error, BaseExceptionGroup) or not self._runtime.enforce:
+            return None
+        errors, exits = error.split(Exception)
+        if errors is None or exits is None:
+            return None
+        shown = self._runtime.stand_in(errors)
+        return BaseExceptionGroup("text withheld", [shown, *_leaves(exits)])
 
     async def _identify(self, credential: str, identify: Identify) -> None:
         try:
@@ -117,7 +139,14 @@ class ASGIResponder:
 
     async def _receive_http(self) -> Message:
         message = await self._receive()
-        kind = message["type"]
+        try:
+            self._came(message)
+        except Exception as error:  # noqa: BLE001 - as in _open
+            self._runtime.failed("message", error)
+        return message
+
+    def _came(self, message: Message) -> None:
+        kind = message.get("type")
         if kind == "http.request":
             chunk = message.get("body")
             if chunk:
@@ -126,20 +155,26 @@ class ASGIResponder:
                 self._exchange.request_end()
         elif kind == "http.disconnect":
             self._exchange.disconnected = True
-        return message
 
     async def _send_http(self, message: Message) -> None:
-        kind = message["type"]
+        try:
+            self._goes(message)
+        except Exception as error:  # noqa: BLE001 - as in _open
+            self._runtime.failed("message", error)
+        await self._send(message)
+
+    def _goes(self, message: Message) -> None:
+        kind = message.get("type")
         if kind == "http.response.body":
             self._body(message.get("body") or b"", more=message.get("more_body", False))
         elif kind == "http.response.start":
             self._start(message)
         elif kind in _WHOLE_BODY:
             self._exchange.complete()
-        await self._send(message)
 
     def _start(self, message: Message) -> None:
         content_type = content_encoding = b""
+        self._left = None
         for name, value in message.get("headers") or ():
             lowered = name.lower()
             if lowered == b"content-type":
@@ -147,7 +182,7 @@ class ASGIResponder:
             elif lowered == b"content-encoding":
                 content_encoding = value
             elif lowered == b"content-length":
-                self._left = int(value) if value.isdigit() else None
+                self._left = declared_length(value)
         self._exchange.response_start(message["status"], content_type, content_encoding)
 
     def _body(self, chunk: bytes, *, more: bool) -> None:
@@ -161,14 +196,25 @@ class ASGIResponder:
 
     async def _receive_websocket(self) -> Message:
         message = await self._receive()
-        if message["type"] == "websocket.receive":
-            self._exchange.request_chunk(_frame(message))
-        elif message["type"] == "websocket.disconnect" and message.get("code") not in _NORMAL_CLOSE:
-            self._exchange.disconnected = True
+        try:
+            kind = message.get("type")
+            if kind == "websocket.receive":
+                self._exchange.request_chunk(_frame(message))
+            elif kind == "websocket.disconnect" and message.get("code") not in _NORMAL_CLOSE:
+                self._exchange.disconnected = True
+        except Exception as error:  # noqa: BLE001 - as in _open
+            self._runtime.failed("message", error)
         return message
 
     async def _send_websocket(self, message: Message) -> None:
-        exchange, kind = self._exchange, message["type"]
+        try:
+            self._goes_websocket(message)
+        except Exception as error:  # noqa: BLE001 - as in _open
+            self._runtime.failed("message", error)
+        await self._send(message)
+
+    def _goes_websocket(self, message: Message) -> None:
+        exchange, kind = self._exchange, message.get("type")
         if kind == "websocket.send":
             exchange.response_chunk(_frame(message))
         elif kind == "websocket.accept":
@@ -181,7 +227,6 @@ class ASGIResponder:
             self._start(message)
         elif kind == "websocket.http.response.body":
             self._body(message.get("body") or b"", more=message.get("more_body", False))
-        await self._send(message)
 
 
 class _Lifespan:
@@ -216,6 +261,14 @@ def _frame(message: Message) -> bytes:
         return data
     text: str = message.get("text") or ""
     return text.encode("utf-8", "surrogatepass")
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    """Return the exceptions of *group* without its texts: those of nested groups, flat."""
+    found: list[BaseException] = []
+    for each in group.exceptions:
+        found += _leaves(each) if isinstance(each, BaseExceptionGroup) else [each]
+    return found
 
 
 def _reset(token: Token[Flight | None]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from zeroret.content.flight import CURRENT, Flight
 from zeroret.content.live import LIVE
@@ -302,7 +302,7 @@ def declared_length(value: str | bytes) -> int | None:
     return None
 
 
-def _frozen(chunk: bytearray | memoryview) -> bytes:
+def _frozen(chunk: Any) -> bytes:
     """Return a copy of what apps send instead of bytes, since it may change or be let go."""
     return bytes(memoryview(chunk))
 

@@ -8,7 +8,7 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final
 
 from zeroret.content.flight import CURRENT, LAST
-from zeroret.exchange import Exchange
+from zeroret.exchange import Exchange, declared_length
 from zeroret.runtime import shared
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 ENVIRON_KEY: Final = "zeroret.exchange"
 """Where the environment tells that it is wrapped already."""
+
+_END: Final = object()
 
 
 class ZeroRetentionWSGIMiddleware:
@@ -54,7 +56,7 @@ class WSGIResponder:
         self._start_response = start_response
         self._left: int | None = None
         path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-        self._exchange = Exchange(runtime, environ["REQUEST_METHOD"], path)
+        self._exchange = Exchange(runtime, environ.get("REQUEST_METHOD", ""), path)
 
     def run(self, app: WSGIApp) -> Iterable[bytes]:
         """Call *app* and return its response, wrapped; exceptions leave as stand-ins."""
@@ -77,8 +79,6 @@ class WSGIResponder:
         stand_in: BaseException | None = None
         try:
             return step(*args)
-        except StopIteration:
-            raise
         except Exception as error:  # noqa: BLE001 - whatever the app raises leaves as its stand-in
             exchange.fail(error)
             stand_in = self._runtime.stand_in(error)
@@ -99,10 +99,14 @@ class WSGIResponder:
     def _open(self) -> None:
         """Note what the request's head says, and stand in front of its body."""
         exchange, environ = self._exchange, self._environ
-        query = environ.get("QUERY_STRING", "").encode("latin-1", "replace")
-        exchange.head(query, _headers(environ))
-        exchange.client_host = environ.get("REMOTE_ADDR")
-        environ["wsgi.input"] = _Input(environ["wsgi.input"], exchange)
+        if "wsgi.input" in environ:
+            environ["wsgi.input"] = _Input(environ["wsgi.input"], exchange)
+        try:
+            query = environ.get("QUERY_STRING", "").encode("latin-1", "replace")
+            exchange.head(query, _headers(environ))
+            exchange.client_host = environ.get("REMOTE_ADDR")
+        except Exception as error:  # noqa: BLE001 - what breaks the protocol is the app's to judge
+            self._runtime.failed("head", error)
         credential, identify = exchange.credential, self._runtime.identify
         if credential is None or identify is None:
             return
@@ -116,7 +120,16 @@ class WSGIResponder:
         self, status: str, headers: list[tuple[str, str]], *exc_info: Any
     ) -> Callable[[bytes], object]:
         """Stand in for ``start_response``; *exc_info* is passed on only where it was given."""
+        try:
+            self._note_start(status, headers)
+        except Exception as error:  # noqa: BLE001 - as in _open
+            self._runtime.failed("message", error)
+        write = self._start_response(status, headers, *exc_info)
+        return partial(self._write, write)
+
+    def _note_start(self, status: str, headers: list[tuple[str, str]]) -> None:
         content_type = content_encoding = ""
+        self._left = None
         for name, value in headers:
             lowered = name.lower()
             if lowered == "content-type":
@@ -124,13 +137,13 @@ class WSGIResponder:
             elif lowered == "content-encoding":
                 content_encoding = value
             elif lowered == "content-length":
-                self._left = int(value) if value.isdigit() else None
+                self._left = declared_length(value)
         self._exchange.request_end()
         self._exchange.response_start(
-            int(status[:3]), content_type.encode("latin-1"), content_encoding.encode("latin-1")
+            int(status[:3]),
+            content_type.encode("latin-1", "replace"),
+            content_encoding.encode("latin-1", "replace"),
         )
-        write = self._start_response(status, headers, *exc_info)
-        return partial(self._write, write)
 
     def _write(self, write: Callable[[bytes], object], chunk: bytes) -> object:
         self.chunk(chunk, last=False)
@@ -138,6 +151,12 @@ class WSGIResponder:
 
     def chunk(self, chunk: bytes, *, last: bool) -> None:
         """Take a piece of the response body before the server gets it."""
+        try:
+            self._note_chunk(chunk, last=last)
+        except Exception as error:  # noqa: BLE001 - as in _open
+            self._runtime.failed("message", error)
+
+    def _note_chunk(self, chunk: bytes, *, last: bool) -> None:
         terminal = bool(chunk) and self._exchange.response_chunk(chunk)
         if self._left is not None:
             self._left -= len(chunk)
@@ -168,18 +187,19 @@ class _Response:
         return self
 
     def __next__(self) -> bytes:
-        try:
-            chunk: bytes = self._responder.within(self._step)
-        except StopIteration:
+        step: Any = self._responder.within(self._step)
+        if step is _END:
             self._responder.exhausted()
-            raise
+            raise StopIteration
+        chunk: bytes = step
         self._responder.chunk(chunk, last=self._is_last())
         return chunk
 
-    def _step(self) -> bytes:
+    def _step(self) -> object:
+        """Return the next chunk, or the end: a StopIteration must not look like an error."""
         if self._iterator is None:
             self._iterator = iter(self._response)
-        return next(self._iterator)
+        return next(self._iterator, _END)
 
     def _is_last(self) -> bool:
         return False
@@ -261,7 +281,10 @@ async def _settled(account: Any) -> Any:
 def _headers(environ: Environ) -> list[tuple[bytes, bytes]]:
     """Return the request's headers as ASGI names them: lower case, with hyphens."""
     headers = [
-        (name[5:].replace("_", "-").lower().encode("latin-1"), value.encode("latin-1", "replace"))
+        (
+            name[5:].replace("_", "-").lower().encode("latin-1", "replace"),
+            value.encode("latin-1", "replace"),
+        )
         for name, value in environ.items()
         if name.startswith("HTTP_")
     ]
