@@ -13,6 +13,7 @@ from zeroret.integrations.routing import asgi_route
 from zeroret.runtime import shared
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
     from contextvars import Token
 
     from zeroret.content.flight import Flight
@@ -156,18 +157,20 @@ class ASGIResponder:
         elif kind == "http.disconnect":
             self._exchange.disconnected = True
 
-    async def _send_http(self, message: Message) -> None:
+    def _send_http(self, message: Message) -> Awaitable[None]:
+        # Not a coroutine of its own: one frame less for every event of a stream.
         try:
-            self._goes(message)
+            if message["type"] == "http.response.body":
+                self._body(message)
+            else:
+                self._goes(message)
         except Exception as error:  # noqa: BLE001 - as in _open
             self._runtime.failed("message", error)
-        await self._send(message)
+        return self._send(message)
 
     def _goes(self, message: Message) -> None:
         kind = message.get("type")
-        if kind == "http.response.body":
-            self._body(message.get("body") or b"", more=message.get("more_body", False))
-        elif kind == "http.response.start":
+        if kind == "http.response.start":
             self._start(message)
         elif kind in _WHOLE_BODY:
             self._exchange.complete()
@@ -185,14 +188,17 @@ class ASGIResponder:
                 self._left = declared_length(value)
         self._exchange.response_start(message["status"], content_type, content_encoding)
 
-    def _body(self, chunk: bytes, *, more: bool) -> None:
-        exchange = self._exchange
-        terminal = bool(chunk) and exchange.response_chunk(chunk)
-        if self._left is not None:
-            self._left -= len(chunk)
-            terminal = terminal or self._left <= 0
-        if terminal or not more:
-            exchange.complete()
+    def _body(self, message: Message) -> None:
+        chunk = message.get("body")
+        whole = not message.get("more_body")
+        if chunk:
+            if self._exchange.response_chunk(chunk):
+                whole = True
+            if self._left is not None:
+                self._left -= len(chunk)
+                whole = whole or self._left <= 0
+        if whole:
+            self._exchange.complete()
 
     async def _receive_websocket(self) -> Message:
         message = await self._receive()
@@ -226,7 +232,7 @@ class ASGIResponder:
         elif kind == "websocket.http.response.start":
             self._start(message)
         elif kind == "websocket.http.response.body":
-            self._body(message.get("body") or b"", more=message.get("more_body", False))
+            self._body(message)
 
 
 class _Lifespan:

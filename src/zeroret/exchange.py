@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from zeroret.content.flight import CURRENT, Flight
+from zeroret.content.flight import CHUNK_BUDGET, CURRENT, Flight
 from zeroret.content.live import LIVE
 from zeroret.dialects import detect
 from zeroret.usage.identity import format_id, new_id
@@ -188,13 +188,19 @@ class Exchange(Flight):
         """Take a piece of the response body; True if it completes the dialect's terminal event."""
         if type(chunk) is not bytes:
             chunk = _frozen(chunk)
-        self.response_bytes += len(chunk)
-        self.hold(chunk)
+        size = len(chunk)
+        self.response_bytes += size
+        held = self.held + size  # `hold` written out: this runs for every event of a stream
+        if held <= CHUNK_BUDGET:
+            self.held = held
+            self.chunks.append(chunk)
+        else:
+            self.truncated = True
         meter = self.meter
         terminal = meter is not None and meter.response_chunk(chunk)
         if self.first_byte is None:
             self.first_byte = time.perf_counter()
-            if meter is not None and meter.stream:
+            if not terminal and meter is not None and meter.stream:
                 self.checkpoint()  # the first event of a stream may tell what its input was
         return terminal
 
@@ -249,6 +255,7 @@ class Exchange(Flight):
         self.abort()
         self._find_route = None
         self.credential = None
+        self.meter = None  # what waits for the end of its grace is content, and nothing else
         self.ended = time.perf_counter()
         self._runtime.leave(self)
 

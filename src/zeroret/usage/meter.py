@@ -60,7 +60,6 @@ class Meter:
         "_counts",
         "_delivered",
         "_dialect",
-        "_feed",
         "_head",
         "_inflate",
         "_malformed",
@@ -92,7 +91,6 @@ class Meter:
         self._status: int | None = None
         self._reader: Reader | None = None
         self._inflate: Inflate | None = None
-        self._feed: Callable[[bytes], bool] = _ignore
         self._counts = False
         self._delivered: DeliveredText | None = None
         self._malformed = 0
@@ -241,14 +239,10 @@ class Meter:
         self.stream = streamed or head.stream
         if name:
             self._inflate = Inflate(name)
-            self._feed = self._feed_encoded
-        elif isinstance(self._reader, StreamReader):
-            # one call per event, straight to the reader, which guards itself
-            self.response_chunk = self._reader.feed
-            return
+            self.response_chunk = self._feed_encoded
         else:
-            self._feed = self._reader.feed
-        self.response_chunk = self._feed_guarded
+            # one call per chunk, straight to the reader, which guards itself
+            self.response_chunk = self._reader.feed
 
     def _ready(self) -> bool:
         return prepare(self._counter, self._model())
@@ -261,13 +255,6 @@ class Meter:
         if self._delivered is None:
             self._delivered = DeliveredText(self._counter)
         self._delivered.count(parts, self._model)
-
-    def _feed_guarded(self, chunk: bytes) -> bool:
-        try:
-            return self._feed(chunk)
-        except Exception:  # noqa: BLE001 - as above
-            self._give_up()
-            return False
 
     def _feed_encoded(self, chunk: bytes, /) -> bool:
         inflate, reader = self._inflate, self._reader
@@ -361,7 +348,6 @@ class Meter:
         self._chunks = []
         self._body = b""
         self.response_chunk = _ignore
-        self._feed = _ignore
         self._delivered = None
         if self._reader is not None:
             self._reader.drop()
