@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import partial
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from zeroret.content.flight import CURRENT, LAST
 from zeroret.exchange import Exchange, declared_length
@@ -15,8 +15,10 @@ from zeroret.runtime import shared
 if TYPE_CHECKING:
     from collections.abc import Awaitable
     from contextvars import Token
+    from typing import Unpack
 
     from zeroret.content.flight import Flight
+    from zeroret.options import ShellOptions
     from zeroret.runtime import ZeroRetention
     from zeroret.types import ASGIApp, Identify, Message, Receive, Scope, Send
 
@@ -40,10 +42,10 @@ class ZeroRetentionMiddleware:
     """
 
     def __init__(
-        self, app: ASGIApp, *, runtime: ZeroRetention | None = None, **options: Any
+        self, app: ASGIApp, *, runtime: ZeroRetention | None = None, **options: Unpack[ShellOptions]
     ) -> None:
         self.app = app
-        self.runtime = shared(runtime, options)
+        self.runtime = shared(runtime, dict(options))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection of the wrapped application."""
@@ -250,12 +252,18 @@ class _Lifespan:
 
     async def _receive_lifespan(self) -> Message:
         message = await self._receive()
-        if message["type"] == "lifespan.startup":
-            self._runtime.start()
+        if message.get("type") == "lifespan.startup":
+            try:
+                self._runtime.start()
+            except Exception as error:
+                # Said aloud: many servers take an error alone for an app without a lifespan.
+                failed = {"type": "lifespan.startup.failed", "message": f"zeroret: {error}"}
+                await self._send(failed)
+                raise
         return message
 
     async def _send_lifespan(self, message: Message) -> None:
-        if message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
+        if message.get("type") in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
             self._runtime.flush()
         await self._send(message)
 

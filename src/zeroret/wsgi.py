@@ -13,7 +13,9 @@ from zeroret.runtime import shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from typing import Unpack
 
+    from zeroret.options import ShellOptions
     from zeroret.runtime import ZeroRetention
     from zeroret.types import Environ, StartResponse, WSGIApp
 
@@ -31,10 +33,10 @@ class ZeroRetentionWSGIMiddleware:
     """
 
     def __init__(
-        self, app: WSGIApp, *, runtime: ZeroRetention | None = None, **options: Any
+        self, app: WSGIApp, *, runtime: ZeroRetention | None = None, **options: Unpack[ShellOptions]
     ) -> None:
         self.app = app
-        self.runtime = shared(runtime, options)
+        self.runtime = shared(runtime, dict(options))
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request of the wrapped application."""
