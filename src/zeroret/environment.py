@@ -13,6 +13,7 @@ from zeroret.errors import ConfigurationError
 _PREFIX: Final = "ZERORET_"
 _LISTS: Final = frozenset({"sinks", "models"})
 _NAMES: Final = ("policy", "sinks", "mode", "log_guard", "models", "journal", "grace")
+_ONLY_IN_CODE: Final = frozenset({"ZERORET_IDENTIFY"})
 
 
 def from_environment(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -47,8 +48,13 @@ def _parsed(name: str, value: str) -> Any:
 def _refuse_typos(environ: Mapping[str, str]) -> None:
     known = [_PREFIX + name.upper() for name in _NAMES]
     for name in environ:
-        if name.startswith(_PREFIX[:-1]) and name not in known:
-            close = difflib.get_close_matches(name, known, 1, cutoff=0.85)
+        if name in _ONLY_IN_CODE:
+            raise ConfigurationError(
+                f"the environment sets {name}, which can only be given in code"
+            )
+        upper = name.upper()
+        if upper.startswith(_PREFIX[:-1]) and name not in known:
+            close = difflib.get_close_matches(upper, known, 1, cutoff=0.85)
             if close:
                 raise ConfigurationError(
                     f"the environment sets {name}, which is no option; did you mean {close[0]}?"
@@ -66,4 +72,10 @@ def _django_settings() -> dict[str, Any]:
             f"Django's settings.ZERORET must be a dict of options; "
             f"a {type(given).__name__} was given"
         )
+    for name in given:
+        if not isinstance(name, str):
+            raise ConfigurationError(
+                f"Django's settings.ZERORET holds a key of type {type(name).__name__}; "
+                "write options by name, as in {'policy': 'usage-only'}"
+            )
     return dict(given)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from os import PathLike, fspath
+from os import PathLike, fsdecode
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict, get_args
 
 from zeroret.content.flight import LogGuard
@@ -16,6 +15,8 @@ from zeroret.sinks import check
 
 if TYPE_CHECKING:
     from zeroret.types import Identify
+
+_LONGEST: Final = 86_400.0  # seconds that any option may state
 
 Mode: TypeAlias = Literal["enforce", "report"]
 """``enforce`` withholds; ``report`` counts what would have been withheld and lets it pass."""
@@ -30,6 +31,13 @@ class Options(TypedDict, total=False):
     identify: Identify | None
     journal: str | PathLike[str] | None
     grace: float
+
+
+class ShellOptions(Options, total=False):
+    """The options of the shells, which take policy and sinks by name too."""
+
+    policy: str | PathLike[str] | Policy
+    sinks: Iterable[Any]
 
 
 @dataclass(frozen=True)
@@ -89,10 +97,10 @@ def checked(policy: Any, sinks: Any, options: Mapping[str, Any]) -> Checked:
 
 
 def _unknown_option(name: str) -> str:
-    known = sorted(Options.__annotations__)
+    known = ["policy", "sinks", *sorted(Options.__annotations__)]
     close = difflib.get_close_matches(name, known, 1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"unknown option {name!r}{hint} Allowed: policy, sinks, {', '.join(known)}."
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"unknown option {name!r}: {hint}Allowed are {', '.join(known)}"
 
 
 def _one_of(name: str, value: Any, allowed: Sequence[str]) -> Any:
@@ -102,8 +110,8 @@ def _one_of(name: str, value: Any, allowed: Sequence[str]) -> Any:
 
 
 def _seconds(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise ConfigurationError(f"{name}={value!r} must be a number of seconds, 0 or more")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LONGEST:
+        raise ConfigurationError(f"{name}={value!r} must be a number of seconds, from 0 to a day")
     return float(value)
 
 
@@ -120,7 +128,7 @@ def _journal(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, PathLike):
-        return str(fspath(value))
+        return fsdecode(value)
     raise ConfigurationError(
         f'journal must be a folder\'s path or "memory"; a {type(value).__name__} was given'
     )
