@@ -1,0 +1,114 @@
+"""The posture: what is guarded, in which tier, right now; nothing beyond it, nothing of content."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import Any
+
+import pytest
+
+import zeroret
+from zeroret import ZeroRetention, testing
+from zeroret.types import Message, Receive, Scope, Send
+
+PROMPT = "a secret that no posture shows"
+
+
+async def careless(scope: Scope, receive: Receive, send: Send) -> None:
+    """Log the prompt and answer nothing."""
+    logging.getLogger("careless").error("got %s", (await receive())["body"])
+    await send({"type": "http.response.start", "status": 204})
+    await send({"type": "http.response.body"})
+
+
+def call(runtime: ZeroRetention) -> None:
+    """Make one call of the careless app."""
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": PROMPT.encode()}
+
+    async def send(message: Message) -> None:
+        pass
+
+    scope = {"type": "http", "method": "POST", "path": f"/{PROMPT}", "headers": []}
+    asyncio.run(runtime.asgi(careless)(scope, receive, send))  # type: ignore[arg-type] # a coroutine
+
+
+@pytest.mark.parametrize(
+    ("options", "logs", "exceptions"),
+    [
+        ({}, ("closed", "strict"), "closed"),
+        ({"log_guard": "match"}, ("closed", "match"), "closed"),
+        ({"log_guard": "none"}, ("off", "none"), "closed"),
+        ({"mode": "report"}, ("watched", "strict"), "off"),
+        ({"mode": "report", "log_guard": "none"}, ("off", "none"), "off"),
+    ],
+)
+def test_each_tier_follows_from_the_options(
+    options: dict[str, Any], logs: tuple[str, str], exceptions: str
+) -> None:
+    """A guard that is off or only counts is never called closed."""
+    with testing.memory_runtime(**options) as runtime:
+        guards = runtime.posture()["guards"]
+    assert (guards["logs"]["tier"], guards["logs"]["how"]) == logs
+    assert guards["exceptions"]["tier"] == exceptions
+    assert guards["usage record"]["tier"] == "closed"
+
+
+def test_what_stands_open_is_named(runtime: ZeroRetention) -> None:
+    """The ways out that this version does not guard are out of reach, each with its reason."""
+    guards = runtime.posture()["guards"]
+    for name in ("stdio", "telemetry", "files", "network", "process"):
+        assert guards[name]["tier"] == "out of reach"
+        assert "not guarded by this version" in guards[name]["how"]
+    tiers = {guard["tier"] for guard in guards.values()}
+    assert tiers <= {"closed", "watched", "out of reach", "off"}
+
+
+def test_it_follows_the_runtimes_life() -> None:
+    """Before the start and after the end there is no journal; in between it counts."""
+    runtime = ZeroRetention("kriora", ["memory:posture"], journal="memory")
+    assert (runtime.posture()["started"], runtime.posture()["journal"]) == (False, {})
+    with runtime:
+        call(runtime)
+        assert runtime.flush()
+        posture = runtime.posture()
+        assert posture["started"]
+        assert posture["journal"]
+        assert posture["policy"] == runtime.policy.stamp
+        assert posture["version"] == zeroret.__version__
+        assert posture["grace"] == 0
+    assert not runtime.posture()["started"]
+
+
+def test_it_counts_and_never_quotes(runtime: ZeroRetention) -> None:
+    """What was withheld is counted by guard and kind; a posture is JSON without content."""
+    before = sum(runtime.posture()["withheld"].values())
+    call(runtime)
+    posture = runtime.posture()
+    assert sum(posture["withheld"].values()) > before
+    text = json.dumps(posture)
+    assert "secret" not in text
+    assert json.loads(text) == posture
+
+
+def test_failures_of_the_operators_hook_are_counted() -> None:
+    """An ``identify`` that raises shows in the posture, by place and number alone."""
+
+    def identify(credential: str) -> str | None:
+        raise RuntimeError(credential)
+
+    with testing.memory_runtime(identify=identify) as runtime:
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b""}
+
+        async def send(message: Message) -> None:
+            pass
+
+        scope = {"type": "http", "path": "/", "headers": [(b"x-api-key", PROMPT.encode())]}
+        asyncio.run(runtime.asgi(careless)(scope, receive, send))  # type: ignore[arg-type] # a coroutine
+        assert runtime.posture()["failures"] == {"identify": 1}
+        assert "secret" not in json.dumps(runtime.posture())
