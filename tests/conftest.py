@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Protocol
 
 import pytest
 from hypothesis import settings
@@ -45,6 +52,104 @@ def exchanges_file() -> Path:
     if not path.exists():
         pytest.skip(f"no recorded exchanges: set ZERORET_EXCHANGES ({path.name} is not there)")
     return path
+
+
+class Server:
+    """A server that was started as a program: its port, its output, its usage so far."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int, output: Path) -> None:
+        self.process = process
+        self.port = port
+        self._output = output
+
+    @property
+    def output(self) -> str:
+        """Everything that the server and its children have printed so far."""
+        return self._output.read_text(errors="replace")
+
+    def wait_until_listening(self) -> None:
+        """Wait until something accepts connections on the port."""
+        for _ in range(600):
+            assert self.process.poll() is None, f"the server ended by itself:\n{self.output}"
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+                return
+            time.sleep(0.05)
+        raise TimeoutError(f"nothing listens:\n{self.output}")
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """Send a signal to the server and wait for its end."""
+        self.process.send_signal(number)
+        self.process.wait(20)
+
+    def kill(self) -> None:
+        """Kill the server and every child it has left."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+class StartServer(Protocol):
+    """Starts a server."""
+
+    def __call__(self, *command: str, folder: Path, **environ: str) -> Server:
+        """Run ``python *command`` in *folder*, ``{port}`` filled in and ``$PORT`` set."""
+
+
+@pytest.fixture
+def start_server() -> Iterator[StartServer]:
+    """Give a function that starts servers; whatever is left of them is killed in the end."""
+    started: list[Server] = []
+
+    def start(*command: str, folder: Path, **environ: str) -> Server:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        path = folder / f"output-{len(started)}.txt"
+        variables = {**os.environ, "PYTHONUNBUFFERED": "1", "PORT": str(port), **environ}
+        with path.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, *(part.format(port=port) for part in command)],
+                cwd=folder,
+                env=variables,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        server = Server(process, port, path)
+        started.append(server)
+        server.wait_until_listening()
+        return server
+
+    yield start
+    for server in started:
+        server.kill()
+
+
+class UsageRows(Protocol):
+    """Reads usage rows."""
+
+    def __call__(self, database: Path, count: int) -> list[dict[str, Any]]:
+        """Return the rows of *database* once there are *count*, the oldest first."""
+
+
+@pytest.fixture(scope="session")
+def usage_rows() -> UsageRows:
+    """Give a function that waits until a server has delivered its records."""
+
+    def wait(database: Path, count: int) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        for _ in range(200):
+            with contextlib.suppress(sqlite3.OperationalError):
+                address = f"file:{database}?mode=ro"
+                with contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
+                    connection.row_factory = sqlite3.Row
+                    found = connection.execute("SELECT * FROM usage ORDER BY id")
+                    rows = [dict(row) for row in found]
+                if len(rows) >= count:
+                    return rows
+            time.sleep(0.1)
+        raise TimeoutError(f"{len(rows)} of {count} records were delivered: {rows}")
+
+    return wait
 
 
 # Two busy cores make single examples slow: what is slow is found by benchmarks, not by a deadline.
