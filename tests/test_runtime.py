@@ -30,6 +30,8 @@ from zeroret import (
     testing,
 )
 from zeroret.errors import ConfigurationError
+from zeroret.exchange import Exchange
+from zeroret.sinks.memory import MemorySink
 from zeroret.types import ASGIApp, Message, Receive, Scope, Send
 from zeroret.usage.identity import Pseudonyms
 from zeroret.usage.record import UsageRecord
@@ -480,3 +482,39 @@ def test_its_repr_names_policy_and_mode_alone() -> None:
     runtime = ZeroRetention("kriora", ["sqlite:///secret.db"], mode="report")
     assert repr(runtime) == f"<ZeroRetention {runtime.policy.stamp} report>"
     assert os.sep not in repr(runtime)
+
+
+def test_an_unusable_journal_costs_durability_and_not_the_reply(tmp_path: Path) -> None:
+    """Without a lifespan that could refuse, the first call is answered and the failure counted."""
+    (tmp_path / "journal").write_text("a file where the folder should be")
+    sink = MemorySink()
+    runtime = ZeroRetention(sinks=[sink], journal=tmp_path / "journal")
+    try:
+        with pytest.raises(ConfigurationError):
+            runtime.start()
+        app = runtime.wsgi(lambda _, start: (start("200 OK", []), [b"hello"])[1])
+        environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "wsgi.input": io.BytesIO()}
+        assert list(app(environ, lambda *_: lambda _: None)) == [b"hello"]
+        assert runtime.flush()
+        assert [record.outcome for record in sink.records] == ["completed"]
+        assert runtime.posture()["failures"] == {"journal": 1}
+    finally:
+        runtime.close()
+
+
+def test_an_exchange_outlives_the_close_of_its_runtime(tmp_path: Path) -> None:
+    """Its record goes to the journal it began in; closing is not undone by it."""
+    database = tmp_path / "usage.db"
+    runtime = ZeroRetention(sinks=[f"sqlite:///{database}"])
+    exchange = Exchange(runtime, "GET", "/late")
+    runtime.close()
+    exchange.response_start(200, b"", b"")
+    exchange.complete()
+    exchange.leave()
+    assert not runtime.posture()["started"]
+    with ZeroRetention(sinks=[f"sqlite:///{database}"]) as heir:
+        assert heir.flush()
+    with closing(sqlite3.connect(database)) as rows:
+        assert rows.execute("SELECT id, outcome FROM usage").fetchall() == [
+            (exchange.id, "completed")
+        ]

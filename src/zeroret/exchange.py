@@ -53,6 +53,7 @@ class Exchange(Flight):
         "error_type",
         "finished",
         "first_byte",
+        "journal",
         "meter",
         "request_bytes",
         "response_bytes",
@@ -74,7 +75,9 @@ class Exchange(Flight):
             if dialect is None
             else Meter(dialect, runtime.counter, may_count=runtime.keeps_counts)
         )
-        self._slot = runtime.journal.open_slot(self._raw_id, self.wall)
+        self.journal = runtime.journal
+        """Where its slot is and its record goes, whatever becomes of the runtime meanwhile."""
+        self._slot = self.journal.open_slot(self._raw_id, self.wall)
         self._account: str | None = None
         self.credential: str | None = None
         """The credential as sent: content, only ever compared and hashed."""

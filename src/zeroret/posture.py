@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from zeroret.runtime import ZeroRetention
 
 _OUT_OF_REACH: Final = {
+    "handler.emit": "code that calls emit() of a log handler instead of handle() is not seen",
     "stdio": "print and direct writes to stdout and stderr are not guarded by this version",
     "telemetry": "span exporters and error trackers are not guarded by this version",
     "files": "files, children and upload spools are not guarded by this version",

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 App = TypeVar("App")
 
 _log: Final = logging.getLogger("zeroret")
+_PEPPER_BYTES: Final = 32
 _DRAIN: Final = 5.0  # seconds that close, exit and lifespan shutdown give the sinks
 
 
@@ -92,7 +93,7 @@ class ZeroRetention:
         self._lock = threading.Lock()
         self._journal: Journal | MemoryJournal | None = None
         self._delivery: Delivery | None = None
-        self.pseudonyms = Pseudonyms(os.urandom(32))
+        self.pseudonyms = Pseudonyms(os.urandom(_PEPPER_BYTES))
         self._failures: Counter[str] = Counter()
         _claim(self._place, self)
 
@@ -141,17 +142,14 @@ class ZeroRetention:
         """
         with self._lock:
             if self._journal is None:
-                self._start()
+                journal: Journal | MemoryJournal = MemoryJournal()
+                if self._place != "memory":
+                    journal = Journal(self._place, killed=self._recorder.killed)
+                self._start(journal.open(), pepper(self._place))
         return self
 
-    def _start(self) -> None:
-        journal: Journal | MemoryJournal
-        if self._place == "memory":
-            journal = MemoryJournal()
-        else:
-            journal = Journal(self._place, killed=self._recorder.killed)
-        journal.open()
-        self.pseudonyms = Pseudonyms(pepper(self._place))
+    def _start(self, journal: Journal | MemoryJournal, secret: bytes) -> None:
+        self.pseudonyms = Pseudonyms(secret)
         specs = self.options.sinks
         sinks = [open_sink(sink, columns=self._columns) for sink in specs]
         keys = [sink_key(sink, index) for index, sink in enumerate(specs)]
@@ -169,13 +167,21 @@ class ZeroRetention:
 
     @property
     def journal(self) -> Journal | MemoryJournal:
-        """The open journal; opening it starts the runtime."""
-        journal = self._journal
-        if journal is None:
-            self.start()
-            journal = self._journal
-            assert journal is not None  # start() sets it or raises
-        return journal
+        """The open journal; asking for it starts the runtime and never raises.
+
+        Where no lifespan could refuse to start, a journal that cannot be used costs durability and
+        not the reply: records wait in memory, the posture counts the failure.
+        """
+        if self._journal is None:
+            try:
+                self.start()
+            except (ConfigurationError, OSError) as error:
+                self.failed("journal", error)
+                with self._lock:
+                    if self._journal is None:
+                        self._start(MemoryJournal(), os.urandom(_PEPPER_BYTES))
+        assert self._journal is not None  # started in one way or the other
+        return self._journal
 
     def flush(self, timeout: float = _DRAIN) -> bool:
         """Wait until every sink holds every record so far; False after *timeout* seconds."""
@@ -215,7 +221,6 @@ class ZeroRetention:
 
     def write(self, exchange: Exchange, outcome: Outcome) -> None:
         """Write the one record of *exchange*; an error of ours costs details, not the record."""
-        journal = self.journal
         try:
             meter = exchange.meter
             metered = NOTHING if meter is None else meter.finish(complete=outcome != "aborted")
@@ -223,14 +228,15 @@ class ZeroRetention:
         except Exception as error:  # noqa: BLE001 - the reply must go on
             self.failed("record", error)
             record = self._recorder.minimal(exchange, outcome)
-        journal.record(record, exchange.slot)
+        exchange.journal.record(record, exchange.slot)
 
     def checkpoint(self, exchange: Exchange) -> None:
         """Note in the exchange's live slot what is known so far."""
         try:
             meter = exchange.meter
             metered = NOTHING if meter is None else meter.peek()
-            self.journal.note(exchange.slot, self._recorder.record(exchange, metered, "killed"))
+            record = self._recorder.record(exchange, metered, "killed")
+            exchange.journal.note(exchange.slot, record)
         except Exception as error:  # noqa: BLE001 - the reply must go on
             self.failed("checkpoint", error)
 
