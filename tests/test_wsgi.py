@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import threading
@@ -13,6 +14,7 @@ from wsgiref.validate import validator
 import pytest
 
 from zeroret import ZeroRetention, current, testing
+from zeroret.content.live import LIVE
 from zeroret.types import Environ, StartResponse, WSGIApp
 from zeroret.usage.record import UsageRecord
 
@@ -264,3 +266,13 @@ def test_an_async_identify_works(runtime: ZeroRetention) -> None:
     with testing.memory_runtime(identify=identify) as other:
         call(other.wsgi(answering(b"x")), environ(HTTP_X_API_KEY="k"))
         assert only(other).account == "acme"
+
+
+def test_a_server_that_forgets_close_keeps_nothing(runtime: ZeroRetention) -> None:
+    """A response that is dropped unread ends its exchange, as aborted."""
+    response: Any = runtime.wsgi(answering(b"x"))(environ(b"prompt"), lambda *_: lambda _: None)
+    before = set(LIVE.flights())
+    del response
+    gc.collect()
+    assert only(runtime).outcome == "aborted"
+    assert all(flight.ended is not None for flight in before)

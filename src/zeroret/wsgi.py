@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from functools import partial
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final
@@ -205,6 +206,11 @@ class _Response:
 
     def _is_last(self) -> bool:
         return False
+
+    def __del__(self) -> None:
+        # A server that forgets `close` must not keep an exchange and its content for ever.
+        with suppress(Exception):
+            self._responder.closed()
 
     def close(self) -> None:
         """Close what the application returned, not what `iter` made of it."""
