@@ -518,3 +518,29 @@ def test_an_exchange_outlives_the_close_of_its_runtime(tmp_path: Path) -> None:
         assert rows.execute("SELECT id, outcome FROM usage").fetchall() == [
             (exchange.id, "completed")
         ]
+
+
+def test_what_lasts_is_noted_in_its_slot() -> None:
+    """A websocket and a stream of no known dialect are noted as they begin, for if they die."""
+    notes: list[UsageRecord] = []
+
+    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body"})
+
+    async def socket(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.accept"})
+
+    async def nothing(_: Any = None) -> Message:
+        return {"type": "websocket.connect"}
+
+    with testing.memory_runtime(identify=lambda key: key) as runtime:
+        runtime.journal.note = lambda _slot, record: notes.append(record)  # type: ignore[method-assign,assignment] # looks on
+        for kind, app in (("http", stream), ("websocket", socket)):
+            scope = {**SCOPE, "type": kind, "path": "/live"}
+            asyncio.run(runtime.asgi(app)(scope, nothing, nothing))  # type: ignore[arg-type] # a coroutine
+    assert [(note.status, note.account, note.outcome) for note in notes] == [
+        (200, "sk-1", "killed"),
+        (101, "sk-1", "killed"),
+    ]

@@ -8,7 +8,7 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Final
 
 from zeroret.content.flight import CURRENT, LAST
-from zeroret.exchange import Exchange, declared_length
+from zeroret.exchange import SWITCHING_PROTOCOLS, Exchange, declared_length
 from zeroret.integrations.routing import asgi_route
 from zeroret.runtime import shared
 
@@ -27,7 +27,6 @@ SCOPE_KEY: Final = "zeroret.exchange"
 
 _WHOLE_BODY: Final = frozenset({"http.response.pathsend", "http.response.zerocopysend"})
 _NORMAL_CLOSE: Final = frozenset({None, 1000, 1001, 1005})  # RFC 6455, 7.4.1
-_SWITCHING_PROTOCOLS: Final = 101
 _FORBIDDEN: Final = 403
 
 
@@ -226,7 +225,7 @@ class ASGIResponder:
         if kind == "websocket.send":
             exchange.response_chunk(_frame(message))
         elif kind == "websocket.accept":
-            exchange.response_start(_SWITCHING_PROTOCOLS, b"", b"")
+            exchange.response_start(SWITCHING_PROTOCOLS, b"", b"")
         elif kind == "websocket.close":
             if exchange.status is None:
                 exchange.response_start(_FORBIDDEN, b"", b"")

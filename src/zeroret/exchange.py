@@ -22,6 +22,9 @@ METHODS: Final = frozenset(
 )
 """The request methods a record may name (RFC 9110, 9.3; RFC 5789); a websocket is a GET."""
 
+SWITCHING_PROTOCOLS: Final = 101
+"""The status of a websocket that was accepted."""
+
 _CREDENTIAL_HEADERS: Final = (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key")
 _ORDINARY_HEADERS: Final = frozenset(
     {b"accept", b"accept-encoding", b"connection", b"content-length", b"content-type", b"host"}
@@ -182,10 +185,12 @@ class Exchange(Flight):
         if not isinstance(status, int) or not 0 <= status <= _HIGHEST_STATUS:
             return  # the server will say so
         self.status = status
+        lasting = status == SWITCHING_PROTOCOLS or content_type.startswith(b"text/event-stream")
         if self.meter is not None:
             self.meter.response_start(status, content_type, content_encoding)
-            if self.meter.stream:
-                self.checkpoint()
+            lasting = lasting or bool(self.meter.stream)
+        if lasting:
+            self.checkpoint()
 
     def response_chunk(self, chunk: bytes) -> bool:
         """Take a piece of the response body; True if it completes the dialect's terminal event."""
