@@ -1,0 +1,217 @@
+"""Careless apps under real servers: no canary in any output, no exchange without its one record."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import time
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from zeroret import ZeroRetention
+
+HERE: Final = Path(__file__).with_name("servers")
+CANARY: Final = "cnry"
+PROMPT: Final = "cnry-prompt was told about the cnry-illness of a cnry-friend"
+RAISING: Final = next(
+    number
+    for number, line in enumerate((HERE / "careless.py").read_text().splitlines(), 1)
+    if "traceback must lead to" in line
+)
+
+UVICORN: Final = ("-m", "uvicorn", "--app-dir", str(HERE), "--port", "{port}", "fastapi_app:app")
+GUNICORN: Final = ("-m", "gunicorn", "--chdir", str(HERE), "-b", "127.0.0.1:{port}",
+                   "--access-logfile", "-", "--graceful-timeout", "2")  # fmt: skip
+SERVERS: Final = {
+    "uvicorn httptools": (*UVICORN, "--http", "httptools", "--workers", "1"),
+    "uvicorn h11": (*UVICORN, "--http", "h11"),
+    "uvicorn 2 workers": (*UVICORN, "--workers", "2"),
+    "gunicorn sync": (*GUNICORN, "flask_app:app"),
+    "gunicorn threads": (*GUNICORN, "--threads", "4", "flask_app:app"),
+    "gunicorn preload": (*GUNICORN, "--preload", "-w", "2", "flask_app:app"),
+    "gunicorn asgi": (*GUNICORN, "-k", "asgi", "fastapi_app:app"),
+    "gunicorn asgi preload": (*GUNICORN, "-k", "asgi", "--preload", "-w", "2", "fastapi_app:app"),
+}
+
+
+class Client:
+    """Calls a server with canaries in every place; each call has an account of its own."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.accounts: list[str] = []
+
+    def head(self, path: str, body: bytes) -> bytes:
+        """Return a request's bytes."""
+        self.accounts.append(f"account-{len(self.accounts)}")
+        lines = [
+            f"POST {path} HTTP/1.1", "Host: t", "Connection: close", f"Content-Length: {len(body)}",
+            "Content-Type: application/json", "User-Agent: cnry-agent/1.0", "Referer: cnry-referer",
+            "X-Note: cnry-header", f"Authorization: Bearer cnry-{self.accounts[-1]}",
+            "X-Request-ID: cnry-id", "X-Forwarded-For: cnry-address", "", "",
+        ]  # fmt: skip
+        return "\r\n".join(lines).encode() + body
+
+    def open(self, path: str, body: str = PROMPT) -> socket.socket:
+        """Send a call and return its connection."""
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        connection.sendall(self.head(path, body.encode()))
+        return connection
+
+    def call(self, path: str, body: str = PROMPT) -> tuple[int, bytes]:
+        """Make a whole call; return status and body."""
+        with self.open(path, body) as connection:
+            reply = b""
+            while part := connection.recv(65536):
+                reply += part
+        return int(reply.split()[1]), reply.partition(b"\r\n\r\n")[2]
+
+    def hang_up(self, path: str) -> None:
+        """Leave a stream after its first event."""
+        with self.open(path) as connection:
+            while b"data: cnry" not in connection.recv(65536):
+                pass
+
+
+def one_of_each(client: Client, *, validates: bool) -> Counter[tuple[str, int | None, str]]:
+    """Make a call of every kind; return route, status and outcome that the records must show."""
+    expected: Counter[tuple[str, int | None, str]] = Counter()
+    parameter = "<user>" if not validates else "{user}"
+    for _ in range(4):
+        status, body = client.call("/chat/cnry-path?q=cnry-query")
+        assert (status, json.loads(body)["echo"]) == (200, PROMPT)
+        expected[(f"/chat/{parameter}", 200, "completed")] += 1
+    assert client.call("/crash/cnry-path?q=cnry-query")[0] == 500
+    expected[(f"/crash/{parameter}", 500, "error")] += 1
+    assert client.call("/cnry-nothing/cnry-path")[0] == 404
+    expected[("other", 404, "rejected")] += 1
+    if validates:
+        status, body = client.call("/order/cnry-path", json.dumps({"count": PROMPT}))
+        assert (status, PROMPT.encode() in body) == (422, True)
+        expected[("/order/{user}", 422, "rejected")] += 1
+    client.hang_up("/stream/cnry-path")
+    expected[(f"/stream/{parameter}", 200, "aborted")] += 1
+    assert client.call("/break/cnry-path?q=cnry-query")[0] == 200
+    expected[(f"/break/{parameter}", 200, "error")] += 1
+    return expected
+
+
+def lines_with(output: str, needle: str) -> str:
+    """Return the lines around *needle*, for a failure's message."""
+    found = [line for line in output.splitlines() if needle in line]
+    return "\n".join(found[:20])
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_no_canary_comes_out(name: str, start_server: Any, usage_rows: Any, tmp_path: Path) -> None:
+    """Output names routes, statuses, times and places; records are one each; content is nowhere."""
+    database = tmp_path / "usage.db"
+    server = start_server(*SERVERS[name], folder=tmp_path, USAGE_SINK=f"sqlite:///{database}")
+    client = Client(server.port)
+    expected = one_of_each(client, validates="fastapi_app:app" in SERVERS[name])
+    time.sleep(0.6)  # the late records of the apps come after 0.3
+    rows = usage_rows(database, len(client.accounts))
+    server.stop()
+    output = server.output
+    assert CANARY not in output, lines_with(output, CANARY)
+    for file in tmp_path.rglob("*"):
+        if file.is_file():
+            assert CANARY.encode() not in file.read_bytes(), file.name
+    # What remains is of use.
+    parameter = r"\{user\}" if "fastapi_app:app" in SERVERS[name] else "<user>"
+    access = rf'"POST /chat/{parameter} HTTP/1\.1 [\d.]+ms" 200'
+    assert len(re.findall(access, output)) == 4, output
+    assert re.search(rf'"POST /crash/{parameter} HTTP/1\.1 [\d.]+ms" 500', output)
+    assert re.search(r'"POST - HTTP/1\.1 [\d.]+ms" 404', output)
+    assert "chat of " in output, "the constant text of a log call stays"
+    assert re.search(rf'careless\.py", line {RAISING}, in fail', output), (
+        "a traceback has its place"
+    )
+    assert "ValueError" in output
+    # One record for every exchange, none twice.
+    assert Counter((row["route"], row["status"], row["outcome"]) for row in rows) == expected
+    assert sorted(row["account"] for row in rows) == sorted(client.accounts)
+    crashed = [row["error_type"] for row in rows if row["outcome"] == "error"]
+    assert crashed == ["ValueError"] * 2
+
+
+@pytest.mark.parametrize("name", ["uvicorn httptools", "gunicorn sync", "gunicorn asgi"])
+def test_the_same_server_leaks_without_us(name: str, start_server: Any, tmp_path: Path) -> None:
+    """Bare, the same calls print content of every kind: the search above can fail."""
+    server = start_server(*SERVERS[name], folder=tmp_path, BARE="1", USAGE_SINK="")
+    one_of_each(Client(server.port), validates="fastapi_app:app" in SERVERS[name])
+    time.sleep(0.6)
+    server.stop()
+    for canary in ("prompt", "illness", "query", "path", "agent"):
+        assert f"{CANARY}-{canary}" in server.output
+    assert f"cannot read {PROMPT}" in server.output
+    assert f"later: {PROMPT}" in server.output
+
+
+def call_until_served(client: Client) -> None:
+    """Make one call of a server that may be replacing its worker."""
+    for _ in range(50):
+        try:
+            assert client.call("/chat/cnry-path")[0] == 200
+        except (OSError, IndexError):  # nobody is there yet, or nobody answered
+            client.accounts.pop()
+            time.sleep(0.2)
+        else:
+            return
+    raise TimeoutError("no worker came back")
+
+
+@pytest.mark.parametrize(
+    "name", ["uvicorn httptools", "uvicorn 2 workers", "gunicorn preload", "gunicorn asgi"]
+)
+def test_a_killed_worker_leaves_its_records(
+    name: str, start_server: Any, usage_rows: Any, tmp_path: Path
+) -> None:
+    """What a killed worker was serving is recorded as killed, once, by whoever starts next."""
+    database = tmp_path / "usage.db"
+    sink = f"sqlite:///{database}"
+    server = start_server(*SERVERS[name], folder=tmp_path, USAGE_SINK=sink)
+    client = Client(server.port)
+    assert client.call("/chat/cnry-path")[0] == 200
+    with closing(client.open("/stream/cnry-path")) as stream:
+        received = b""
+        while (found := re.search(rb"data: (\d+)\n\n", received)) is None:
+            received += stream.recv(65536)
+        os.kill(int(found[1]), signal.SIGKILL)
+        while stream.recv(65536):
+            pass
+    if name == "uvicorn httptools":
+        server.process.wait(20)
+        server = start_server(*SERVERS[name], folder=tmp_path, USAGE_SINK=sink)
+    else:
+        server.wait_until_listening()
+    client.port = server.port
+    call_until_served(client)
+    server.stop()
+    with ZeroRetention(sinks=[sink]) as heir:  # a surviving sibling would look each half minute
+        assert heir.flush(20)
+    rows = usage_rows(database, len(client.accounts))
+    assert [row["account"] for row in rows] == client.accounts
+    assert [row["outcome"] for row in rows] == ["completed", "killed", "completed"]
+    assert CANARY not in server.output
+
+
+def test_a_runtime_that_cannot_start_stops_the_server(start_server: Any, tmp_path: Path) -> None:
+    """Uvicorn ends with the sentence that says what to do, instead of answering 500 for ever."""
+    journal = tmp_path / "usage.db.journal"
+    journal.mkdir()
+    journal.chmod(0o777)
+    with pytest.raises(AssertionError, match="the server ended by itself") as caught:
+        start_server(
+            *SERVERS["uvicorn httptools"],
+            folder=tmp_path,
+            USAGE_SINK=f"sqlite:///{tmp_path / 'usage.db'}",
+        )
+    assert "chmod 700" in str(caught.value)
