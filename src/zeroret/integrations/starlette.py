@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import wrapt
@@ -9,10 +10,7 @@ import wrapt
 from zeroret.content.flight import CURRENT
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
-    from zeroret.content.flight import Flight
-    from zeroret.types import ASGIApp
+    from zeroret.types import ASGIApp, Receive, Scope, Send
 
 
 def watch(routing: Any) -> None:
@@ -22,15 +20,15 @@ def watch(routing: Any) -> None:
     what they add stands before the template of the route inside.
     """
     wrapt.wrap_function_wrapper(routing, "Mount.handle", _mount_taken)
-    wrapt.wrap_function_wrapper(routing, "Route.handle", _route_taken)
-    wrapt.wrap_function_wrapper(routing, "WebSocketRoute.handle", _route_taken)
+    for owner in (routing.Route, routing.WebSocketRoute):
+        _watch_handle(owner)
     wrapt.register_post_import_hook(_watch_fastapi, "fastapi.routing")
 
 
 def _watch_fastapi(routing: Any) -> None:
-    for name in ("APIRoute", "APIWebSocketRoute"):
-        if "handle" in vars(getattr(routing, name)):
-            wrapt.wrap_function_wrapper(routing, f"{name}.handle", _route_taken)
+    for owner in (routing.APIRoute, routing.APIWebSocketRoute):
+        if "handle" in vars(owner):
+            _watch_handle(owner)
 
 
 def _mount_taken(handle: Any, mount: Any, args: Any, kwargs: Any) -> Any:
@@ -41,29 +39,34 @@ def _mount_taken(handle: Any, mount: Any, args: Any, kwargs: Any) -> Any:
     return handle(*args, **kwargs)
 
 
-def _route_taken(handle: Any, route: Any, args: Any, kwargs: Any) -> Any:
-    flight = CURRENT.get()
-    if flight is None:
-        return handle(*args, **kwargs)
-    template = flight.mount + _path_format(route, args[0] if args else kwargs["scope"])
-    if flight.route == template:
-        return handle(*args, **kwargs)  # a subclass has handed on to its base
-    flight.route = template
-    return _noting_errors(flight, handle(*args, **kwargs))
+def _watch_handle(owner: Any) -> None:
+    """Note the route, and what it raised before the framework answers it with a 500.
 
+    A plain function in place of the method: every request passes it, and a wrapper object that
+    binds anew each time costs more than all the rest of this.
+    """
+    handle = owner.handle
 
-async def _noting_errors(flight: Flight, handling: Awaitable[None]) -> None:
-    """Note what the route raised, before the framework answers it with a 500."""
-    try:
-        await handling
-    except Exception as error:
-        flight.note_error(error)
-        raise
+    @functools.wraps(handle)
+    async def handle_noted(self: Any, scope: Scope, receive: Receive, send: Send) -> None:
+        flight = CURRENT.get()
+        if flight is None:
+            await handle(self, scope, receive, send)
+            return
+        flight.route = flight.mount + _path_format(self, scope)
+        try:
+            await handle(self, scope, receive, send)
+        except Exception as error:
+            flight.note_error(error)
+            raise
+
+    owner.handle = handle_noted
 
 
 def _path_format(route: Any, scope: Any) -> str:
     """Return the route's template; a FastAPI router that was included keeps its prefix aside."""
-    context = scope.get("fastapi", {}).get("effective_route_context")
+    fastapi = scope.get("fastapi")
+    context = fastapi.get("effective_route_context") if isinstance(fastapi, dict) else None
     if context is not None and context.original_route is route:
         return str(context.path_format)
     return str(route.path_format)
