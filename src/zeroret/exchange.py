@@ -12,7 +12,7 @@ from zeroret.usage.identity import format_id, new_id
 from zeroret.usage.meter import Meter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from zeroret.runtime import ZeroRetention
     from zeroret.usage.record import Outcome
@@ -87,7 +87,7 @@ class Exchange(Flight):
         self.disconnected = False
         self._find_route: Callable[[], str | None] | None = None
         self.client_host: object = None
-        self.user_agent: str | None = None
+        self.user_agent: bytes | None = None
         self.status: int | None = None
         self.error_type: str | None = None
         self.first_byte: float | None = None
@@ -140,20 +140,12 @@ class Exchange(Flight):
             if value:
                 self.credential = _credential(value)
                 break
-        agent = named.get(b"user-agent")
-        if agent is not None:
-            self.user_agent = agent.decode("latin-1")
-        if self.meter is not None:
-            self.meter.request_start(
-                named.get(b"content-type", b""), named.get(b"content-encoding", b"")
-            )
-        if len(named) < len(headers):  # cookies come in several lines over HTTP/2
-            values: Iterable[bytes] = [v for name, v in headers if name not in _ORDINARY_HEADERS]
-        else:
-            for name in _ORDINARY_HEADERS & named.keys():
-                del named[name]
-            values = named.values()
-        self.hold(b"\n".join(values))
+        self.user_agent = named.get(b"user-agent")
+        encoding = named.get(b"content-encoding")
+        if encoding and self.meter is not None:
+            self.meter.request_start(named.get(b"content-type", b""), encoding)
+        # Not from the dict: cookies come in several lines over HTTP/2.
+        self.hold(b"\n".join([value for name, value in headers if name not in _ORDINARY_HEADERS]))
         if query:
             self.hold(query)
 

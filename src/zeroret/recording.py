@@ -131,4 +131,5 @@ def _provider(metered: Metered) -> str | None:
 
 
 def _client(exchange: Exchange) -> str | None:
-    return None if exchange.user_agent is None else client_family(exchange.user_agent)
+    agent = exchange.user_agent
+    return None if agent is None else client_family(agent.decode("latin-1"))

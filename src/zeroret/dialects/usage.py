@@ -65,6 +65,8 @@ class Reading:
         for value in values:
             if value is None:
                 continue
+            if type(value) is int and 0 <= value <= LARGEST:
+                return value
             number = as_count(value)
             if number is None:
                 self.malformed += 1
