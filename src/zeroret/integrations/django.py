@@ -21,8 +21,9 @@ def watch(handlers: Any) -> None:
 def _resolved(resolve: Any, _handler: Any, args: Any, kwargs: Any) -> Any:
     match = resolve(*args, **kwargs)
     flight = CURRENT.get()
-    if flight is not None:
-        flight.route = match.route if match.route.startswith(("/", "^")) else "/" + match.route
+    route = getattr(match, "route", None)  # a resolver of the app's own need not give one
+    if flight is not None and isinstance(route, str):
+        flight.route = route if route.startswith(("/", "^")) else "/" + route
     return match
 
 

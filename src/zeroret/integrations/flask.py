@@ -23,8 +23,11 @@ def _matched(match: Any, context: Any, args: Any, kwargs: Any) -> Any:
     result = match(*args, **kwargs)
     flight = CURRENT.get()
     if flight is not None:
-        rule = context.request.url_rule or _other_method(context)
-        flight.route = None if rule is None else str(rule.rule)
+        try:
+            rule = context.request.url_rule or _other_method(context)
+            flight.route = None if rule is None else str(rule.rule)
+        except Exception:  # noqa: BLE001 - werkzeug raises redirects, too: the reply stands
+            flight.route = None
     return result
 
 
