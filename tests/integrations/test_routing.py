@@ -85,7 +85,7 @@ def test_a_scope_of_junk_does_not_hurt_starlette(runtime: ZeroRetention) -> None
     records = testing.usage_records(runtime)
     assert len(records) == 5
     assert {record.outcome for record in records} == {"completed"}
-    assert {record.route for record in records} <= {"/m/x/{name}", "/m/{path}"}
+    assert {record.route for record in records} == {"/m/x/{name}"}
 
 
 DJANGO_PATHS = ("/", "/a", "/a/", "/n/7", "/n/x", "/old/7/", "/deep/n/7", "/%00", "/missing")

@@ -33,7 +33,7 @@ def _watch_fastapi(routing: Any) -> None:
 
 def _mount_taken(handle: Any, mount: Any, args: Any, kwargs: Any) -> Any:
     flight = CURRENT.get()
-    if flight is not None:
+    if flight is not None and isinstance(getattr(mount, "path_format", None), str):
         flight.route = flight.mount + mount.path_format
         flight.mount = flight.route.removesuffix("/{path}")
     return handle(*args, **kwargs)
@@ -53,7 +53,10 @@ def _watch_handle(owner: Any) -> None:
         if flight is None:
             await handle(self, scope, receive, send)
             return
-        flight.route = flight.mount + _path_format(self, scope)
+        try:
+            flight.route = flight.mount + _path_format(self, scope)
+        except Exception:  # noqa: BLE001 - a route of another making has no template; its reply stands
+            flight.route = None
         try:
             await handle(self, scope, receive, send)
         except Exception as error:
@@ -67,7 +70,7 @@ def _path_format(route: Any, scope: Any) -> str:
     """Return the route's template; a FastAPI router that was included keeps its prefix aside."""
     fastapi = scope.get("fastapi")
     context = fastapi.get("effective_route_context") if isinstance(fastapi, dict) else None
-    if context is not None and context.original_route is route:
+    if getattr(context, "original_route", None) is route:
         return str(context.path_format)
     return str(route.path_format)
 
