@@ -69,7 +69,7 @@ def _watch_handle(owner: Any) -> None:
 def _path_format(route: Any, scope: Any) -> str:
     """Return the route's template; a FastAPI router that was included keeps its prefix aside."""
     fastapi = scope.get("fastapi")
-    context = fastapi.get("effective_route_context") if isinstance(fastapi, dict) else None
+    context: Any = fastapi.get("effective_route_context") if isinstance(fastapi, dict) else None
     if getattr(context, "original_route", None) is route:
         return str(context.path_format)
     return str(route.path_format)
