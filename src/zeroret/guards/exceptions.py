@@ -6,7 +6,8 @@ locals of every frame it passed. What remains is its class, if a module holds it
 
 from __future__ import annotations
 
-import traceback
+import inspect
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,6 +34,7 @@ _HOOKS: Final = frozenset(
 )
 """What a class must not redefine if its stand-in is to derive from it."""
 
+_SUSPENDABLE: Final = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _base: Any = BaseException.__dict__
 _group: Any = BaseExceptionGroup.__dict__
 
@@ -67,15 +69,23 @@ def stand_in(exc: BaseException) -> BaseException:
 
 def substitute(exc: BaseException, trace: TracebackType | None) -> BaseException:
     """Return a stand-in for any exception, exits included; *trace* overrides its traceback."""
-    return _substitute(exc, trace, DEEPEST)
+    return _substitute(exc, trace, DEEPEST, {})
 
 
 def clear(exc: BaseException) -> None:
-    """Empty the locals of every frame that *exc*, its chain and its groups have passed."""
+    """Empty the locals of every frame that ended with *exc*, its chain or its groups.
+
+    A coroutine that caught the exception may be waiting now, even in another exchange, if both met
+    the same exception object: before Python 3.13, clearing its frame would end it.
+    """
     for each in _all_of(exc):
         trace = _base["__traceback__"].__get__(each)
-        if trace is not None:
-            traceback.clear_frames(trace)
+        while trace is not None:
+            frame = trace.tb_frame
+            if frame.f_lasti == trace.tb_lasti or not frame.f_code.co_flags & _SUSPENDABLE:
+                with suppress(RuntimeError):  # it runs
+                    frame.clear()
+            trace = trace.tb_next
 
 
 def describe(exc: BaseException, trace: TracebackType | None = None) -> str:
@@ -92,17 +102,24 @@ def error_type(exc: BaseException) -> str:
     return name if name is not None and len(name) <= LONGEST else OTHER
 
 
-def _substitute(exc: BaseException, trace: TracebackType | None, depth: int) -> BaseException:
+def _substitute(
+    exc: BaseException, trace: TracebackType | None, depth: int, made: dict[int, BaseException]
+) -> BaseException:
+    """Return the stand-in; *made* holds those of the group so far, since members may be shared."""
+    if id(exc) in made:
+        return made[id(exc)]
     shown = tracebacks.places(trace or _base["__traceback__"].__get__(exc))
     sentence = _sentence(exc, shown)
     members = _members(exc)
     new: BaseException
     if members and depth > 0:
-        new = _new_group(exc, sentence, [_substitute(each, None, depth - 1) for each in members])
+        new_members = [_substitute(each, None, depth - 1, made) for each in members]
+        new = _new_group(exc, sentence, new_members)
     else:
         new = _new(type(exc), sentence)
     _base["__traceback__"].__set__(new, tracebacks.synthetic(shown))
     _base["__suppress_context__"].__set__(new, True)
+    made[id(exc)] = new
     return new
 
 
@@ -130,10 +147,11 @@ def _new_group(exc: BaseException, sentence: str, members: list[BaseException]) 
 
 def _derive(cls: type) -> type[BaseException]:
     """Return a class derived from *cls*, or from its nearest held base; raises if it refuses."""
-    cached = _derived.get(id(cls))
-    if cached is not None and cached[0] is cls:
-        return cached[1]
+    # By the base, which a module holds: a class of the exchange's own must not outlive it.
     base: Any = held_base(cls)
+    cached = _derived.get(id(base))
+    if cached is not None and cached[0] is base:
+        return cached[1]
     if type(base) is not type or _is_hooked(base):
         raise TypeError
     namespace: dict[str, Any] = {
@@ -151,7 +169,7 @@ def _derive(cls: type) -> type[BaseException]:
     made: type[BaseException] = type(base.__qualname__.rpartition(".")[2], (base,), namespace)
     if len(_derived) >= _CACHED:
         _derived.clear()
-    _derived[id(cls)] = (cls, made)
+    _derived[id(base)] = (base, made)
     return made
 
 
