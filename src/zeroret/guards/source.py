@@ -142,6 +142,8 @@ def _known(code: CodeType, namespace: dict[str, Any]) -> _Known | None:
     source = source_of(namespace)
     if source is None or (code.co_qualname, code.co_firstlineno) not in source.codes:
         return None
+    if code.co_qualname.rpartition(".")[2] != code.co_name:  # `code.replace` can give any name
+        return None
     if not _same_file(code.co_filename, source.path):
         return None
     strings = (text for text in _strings(code.co_consts) if text in source.constants)
