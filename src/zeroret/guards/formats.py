@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+# Bounded and possessive: many "%(", or a "%" and many zeros, must not cost their square.
 _CONVERSION: Final = re.compile(
-    r"%(?P<key>\([^)]*\))?(?P<flags>[#0\- +]*)(?P<width>\*|\d+)?(?:\.(?P<precision>\*|\d+)?)?"
-    r"[hlL]?(?P<type>[diouxXeEfFgGcrsa%])"
+    r"%(?P<key>\([^)]{0,256}\))?(?P<flags>[#0\- +]*+)(?P<width>\*|\d++)?"
+    r"(?:\.(?P<precision>\*|\d++)?)?[hlL]?(?P<type>[diouxXeEfFgGcrsa%])"
 )
 
 
