@@ -6,7 +6,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
-from zeroret.guards import logs, records
+from zeroret.guards import logs, records, seals
 
 if TYPE_CHECKING:
     from typing import Any
@@ -32,6 +32,7 @@ class RedactingFilter(logging.Filter):
         record.__dict__.clear()
         record.__dict__.update(shown.__dict__)
         record.__class__ = records.GuardedRecord
+        seals.seal(record)
         return True
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from zeroret.content.flight import CURRENT, LAST, Flight
 from zeroret.content.live import LIVE
-from zeroret.guards import exceptions, names, records, tally, tracebacks
+from zeroret.guards import exceptions, names, records, seals, tally, tracebacks
 from zeroret.guards.matched import matched
 from zeroret.guards.records import GuardedRecord
 
@@ -32,12 +32,27 @@ ACCESS: Final = {
 }
 """Loggers of servers that log paths and queries, and who says what their lines may show."""
 
+OUTSIDE: Final = {
+    "asyncio": sys.maxsize,
+    "django.server": sys.maxsize,
+    "gunicorn.error": sys.maxsize,
+    "uvicorn.asgi": sys.maxsize,
+    "uvicorn.error": logging.INFO,
+    "werkzeug": sys.maxsize,
+}
+"""Loggers of servers and event loops that write about requests and tasks of no exchange: heads that
+could not be parsed, errors found by a finaliser. They are strict there below the level given, and
+wherever they log an exception; from INFO on uvicorn says where it listens."""
+
 AFTERMATH: Final = 5.0
 """Seconds after an exchange for which its context counts as its own: the server's access line."""
 
 _LOGGING: Final = logging.addLevelName.__code__.co_filename
 SKIPPED: Final = {_LOGGING, logging.handlers.QueueHandler.emit.__code__.co_filename}
 """Files whose frames stand between a handler and the code that logs."""
+
+_NOBODY: Final = Flight("strict")
+"""Stands in for the exchange of records that have none; its closed sets are empty."""
 
 _QUEUE: Final = logging.handlers.QueueHandler
 _local: Final = threading.local()
@@ -53,11 +68,15 @@ def guard(record: logging.LogRecord, handler: logging.Handler | None = None) -> 
     """
     try:
         if type(record) is GuardedRecord:
-            return record
+            if seals.is_sealed(record):
+                return record
+            record = logging.makeLogRecord(record.__dict__)
         flight = CURRENT.get() or _just_ended()
         line = _access_line(record, flight) if record.name in ACCESS else None
         if line is not None:
             return line
+        if flight is None and _originals.outside and _is_outside(record):
+            flight = _NOBODY
         if flight is None and not LIVE.busy:
             return record
         if records.is_clean(record):
@@ -65,6 +84,11 @@ def guard(record: logging.LogRecord, handler: logging.Handler | None = None) -> 
         return _guard_background(record) if flight is None else _guard_own(record, flight, handler)
     except Exception:  # noqa: BLE001 - fails closed: whatever broke, the text is not shown
         return _failed(record)
+
+
+def _is_outside(record: logging.LogRecord) -> bool:
+    below = OUTSIDE.get(record.name)
+    return below is not None and (record.levelno < below or bool(record.exc_info))
 
 
 def _just_ended() -> Flight | None:
@@ -149,14 +173,10 @@ def caller() -> FrameType | None:
 
 def _handle(self: logging.Handler, record: logging.LogRecord) -> Any:
     """`logging.Handler.handle`, with the guard between the filters and `emit`."""
-    before = _told(record) if type(record) is GuardedRecord and self.filters else None
     passed: Any = self.filter(record)
     if isinstance(passed, logging.LogRecord):
         record = passed
     if passed:
-        if before is not None and type(record) is GuardedRecord and _told(record) != before:
-            # A filter wrote on a record that was guarded already: it is an ordinary one again.
-            record = logging.makeLogRecord(record.__dict__)
         record = guard(record, self)
         self.acquire()
         try:
@@ -164,11 +184,6 @@ def _handle(self: logging.Handler, record: logging.LogRecord) -> Any:
         finally:
             self.release()
     return passed
-
-
-def _told(record: logging.LogRecord) -> tuple[int, ...]:
-    told = (record.msg, record.args, record.exc_info, record.exc_text, record.stack_info)
-    return tuple(map(id, told))
 
 
 def _handle_error(self: logging.Handler, record: logging.LogRecord) -> None:
@@ -197,6 +212,7 @@ class _Originals:
 
     def __init__(self) -> None:
         self.count = 0
+        self.outside = 0
         self.lock = threading.Lock()
         self.handle: Any = logging.Handler.handle
         self.handle_error: Any = logging.Handler.handleError
@@ -206,10 +222,14 @@ class _Originals:
 _originals: Final = _Originals()
 
 
-def install() -> None:
-    """Guard every log handler of this process; each call needs its `uninstall`."""
+def install(*, outside: bool = False) -> None:
+    """Guard every log handler of this process; each call needs its `uninstall`.
+
+    *outside* makes the loggers of `OUTSIDE` strict where no exchange runs, too.
+    """
     with _originals.lock:
         _originals.count += 1
+        _originals.outside += outside
         if _originals.count > 1:
             return
         names.learn()
@@ -228,12 +248,13 @@ def install() -> None:
             _guard_class(cls)
 
 
-def uninstall() -> None:
+def uninstall(*, outside: bool = False) -> None:
     """Undo one `install`; the last one leaves logging as it was before the first."""
     with _originals.lock:
         if _originals.count == 0:
             return
         _originals.count -= 1
+        _originals.outside -= outside
         if _originals.count:
             return
         handler = logging.Handler
@@ -242,7 +263,10 @@ def uninstall() -> None:
         del handler.__init_subclass__
         for cls, name, original, ours in _originals.overrides:
             if cls.__dict__.get(name) is ours:
-                setattr(cls, name, original)
+                if original is None:
+                    delattr(cls, name)
+                else:
+                    setattr(cls, name, original)
         _originals.overrides.clear()
 
 
@@ -252,15 +276,18 @@ def _init_subclass(cls: type[logging.Handler], **options: Any) -> None:
 
 
 def _guard_class(cls: type) -> None:
-    """Guard a handler class that brings its own `handle` or `handleError`."""
+    """Guard a handler class that brings its own `handle` or `handleError`, or a mixin's."""
     if cls is logging.NullHandler:
         return
     for name, guarding in (("handle", _guarding), ("handleError", _unchained)):
-        original = cls.__dict__.get(name)
+        owner = next(base for base in cls.__mro__ if name in base.__dict__)
+        if owner is not cls and issubclass(owner, logging.Handler):
+            continue  # guarded there
+        original = owner.__dict__[name]
         if callable(original):
             ours = guarding(original)
             setattr(cls, name, ours)
-            _originals.overrides.append((cls, name, original, ours))
+            _originals.overrides.append((cls, name, original if owner is cls else None, ours))
 
 
 def _guarding(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -279,6 +306,8 @@ def _unchained(original: Callable[..., Any]) -> Callable[..., Any]:
         if error is None or (CURRENT.get() is None and not LIVE.busy):
             return original(self, shown)
         stand_in = exceptions.substitute(error, None)
+        # This frame will stand in the traceback, and some handlers print locals.
+        error, record = None, shown
         try:
             raise stand_in
         except type(stand_in):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import sys
 from operator import itemgetter
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-from zeroret.guards import exceptions, extras, formats, names, source, templates, tracebacks
+from zeroret.guards import exceptions, extras, formats, names, seals, source, templates, tracebacks
 from zeroret.guards.values import MOST_VALUES, NUMBER_LIMIT, NUMBERS, Values, number_of
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ _known: dict[int, tuple[str, bool, formats.Format]] = {}
 class GuardedRecord(logging.LogRecord):
     """A record whose every attribute was guarded; it passes all further guards as it is.
 
-    What a filter sets on it later is held to the closed value rules; rendering never raises.
+    That holds until somebody writes on its standard attributes: then it is an ordinary record
+    again. What is set on it besides is held to the closed value rules; rendering never raises.
     """
 
     def getMessage(self) -> str:  # noqa: N802 - the name logging calls
@@ -55,12 +57,15 @@ class GuardedRecord(logging.LogRecord):
         if name not in STANDARD and name not in _RENDERED:
             value = Values(None, None, "").show(value)
         object.__setattr__(self, name, value)
+        if sys._getframe(1).f_code is seals.PREPARE:  # noqa: SLF001 - the documented way to the caller's frame
+            seals.seal(self)
 
 
 def guarded(attributes: dict[str, Any]) -> GuardedRecord:
     """Return a record of *attributes*, all of which may be shown."""
     record = GuardedRecord.__new__(GuardedRecord)
     record.__dict__.update(attributes)
+    seals.seal(record)
     return record
 
 
