@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 from zeroret.content.live import LIVE
 from zeroret.environment import from_environment
 from zeroret.errors import ConfigurationError
-from zeroret.guards import exceptions, logs, tally, threads
+from zeroret.guards import exceptions, logs, names, tally, threads
 from zeroret.integrations.routing import watch_routers
 from zeroret.journal import Journal, MemoryJournal
 from zeroret.journal.delivery import Delivery
@@ -83,6 +83,8 @@ class ZeroRetention:
         )
         self.log_guard = self.options.log_guard
         self.enforce = self.options.mode == "enforce"
+        self._strict = self.enforce and self.log_guard == "strict"
+        self._guards_logs = False
         self.identify = self.options.identify
         self.counter = TokenCounter(self.options.encodings)
         models = ModelNames(self.options.models)
@@ -156,14 +158,25 @@ class ZeroRetention:
         self._delivery = Delivery(journal, list(zip(keys, sinks, strict=True)))
         watch_routers()
         threads.install()
-        if self.log_guard != "none":
-            logs.install()
+        self.guard_logs()
+        if not LIVE.busy:
+            names.learn()  # what was named since the application was wrapped
         self._journal = journal
         try:
             journal.adopt()
         except OSError as error:  # delivery tries again
             self.failed("adoption", error)
         self._delivery.start()
+
+    def guard_logs(self) -> None:
+        """Install the log guard, if there is to be one; idempotent.
+
+        `start` does, and the WSGI shell as soon as it wraps: with no lifespan, a server may log
+        requests that it refuses before the first one that it hands on.
+        """
+        if self.log_guard != "none" and not self._guards_logs:
+            self._guards_logs = True
+            logs.install(outside=self._strict)
 
     @property
     def journal(self) -> Journal | MemoryJournal:
@@ -192,13 +205,13 @@ class ZeroRetention:
         """Drain, release everything and uninstall the guards; what is left stays in the journal."""
         with self._lock:
             journal, delivery = self._journal, self._delivery
-            if journal is None or delivery is None:
-                return
             self._journal = self._delivery = None
-            delivery.close(timeout)
-            if self.log_guard != "none":
-                logs.uninstall()
-            threads.uninstall()
+            if journal is not None and delivery is not None:
+                delivery.close(timeout)
+                threads.uninstall()
+            if self._guards_logs:
+                self._guards_logs = False
+                logs.uninstall(outside=self._strict)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -248,8 +261,12 @@ class ZeroRetention:
         """Return what the server may see of *error*; in report mode the error itself."""
         if not self.enforce:
             return error
-        exceptions.clear(error)
-        return exceptions.stand_in(error)
+        try:
+            exceptions.clear(error)
+            return exceptions.stand_in(error)
+        except Exception as failure:  # noqa: BLE001 - the original must not leave in its place
+            self.failed("stand_in", failure)
+            return exceptions.StandIn()
 
     def error_type(self, error: BaseException) -> str:
         """Return the class name that a record may hold for *error*."""

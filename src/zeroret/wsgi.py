@@ -38,6 +38,7 @@ class ZeroRetentionWSGIMiddleware:
     ) -> None:
         self.app = app
         self.runtime = shared(runtime, dict(options))
+        self.runtime.guard_logs()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request of the wrapped application."""
