@@ -218,12 +218,9 @@ class Meter:
         head = self._head = read_request(body) if body else RequestHead()
         self._malformed += head.malformed
         self.stream = head.stream
-        if self._may_count and head.stream and not head.include_usage and not self._reports:
+        reports = head.include_usage or (self._dialect is not None and self._dialect.reports)
+        if self._may_count and head.stream and not reports:
             prepare(self._counter, head.model)
-
-    @property
-    def _reports(self) -> bool:
-        return self._dialect is not None and self._dialect.reports
 
     def _choose(self, dialect: Dialect, kind: bytes, name: str) -> None:
         head = self._head or RequestHead()
@@ -232,7 +229,8 @@ class Meter:
         count = self._count if counts else None
         streamed = kind.startswith(b"text/event-stream")
         if streamed or (head.stream and b"json" not in kind and counts):
-            hold = head.include_usage or dialect.reports or not (counts and self._ready())
+            ready = counts and prepare(self._counter, self._model())
+            hold = head.include_usage or dialect.reports or not ready
             self._reader = dialect.stream(count, hold=hold)
         else:
             self._reader = dialect.body(count)
@@ -243,9 +241,6 @@ class Meter:
         else:
             # one call per chunk, straight to the reader, which guards itself
             self.response_chunk = self._reader.feed
-
-    def _ready(self) -> bool:
-        return prepare(self._counter, self._model())
 
     def _model(self) -> str | None:
         named = None if self._reader is None else self._reader.model
