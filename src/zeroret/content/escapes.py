@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import re
+from binascii import a2b_hex
 from typing import TYPE_CHECKING, Final
 
 from zeroret.content.views import Piece, View
@@ -21,6 +22,7 @@ _BACKSLASH: Final = re.compile(
 _HIGH_BYTE: Final = re.compile(rb"\\x[89a-fA-F]")
 _PERCENT: Final = re.compile(rb"%[0-9a-fA-F]{2}|\+")
 _PERCENT_ONLY: Final = re.compile(rb"%[0-9a-fA-F]{2}")
+_PERCENTS: Final = re.compile(rb"(?:%[0-9a-fA-F]{2})++")
 _ENTITY: Final = re.compile(rb"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _CONTROL: Final = {
     b"a": b"\a",
@@ -61,6 +63,11 @@ def unquoted(data: bytes) -> View | None:
     if data.count(b"+") > 1:
         return View(data.replace(b"+", b" "), [Piece(0, 0, len(data), exact=True)])
     return None
+
+
+def without_percents(data: bytes) -> bytes:
+    """Return what `unquoted` decodes, without the record of where each part came from."""
+    return _PERCENTS.sub(_unhexed, data.replace(b"+", b" "))
 
 
 def unentitled(data: bytes) -> View | None:
@@ -115,6 +122,10 @@ def _byte(escape: bytes) -> bytes:
 
 def _percent(escape: bytes) -> bytes:
     return b" " if escape == b"+" else bytes((int(escape[1:], 16),))
+
+
+def _unhexed(match: re.Match[bytes]) -> bytes:
+    return a2b_hex(match[0].translate(None, b"%"))
 
 
 def _entity(escape: bytes) -> bytes:

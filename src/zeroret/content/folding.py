@@ -5,8 +5,12 @@ ASCII letters and digits are kept in lower case; beyond ASCII everything is kept
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from string import ascii_lowercase, ascii_uppercase, digits
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 _LOWER: Final = bytes.maketrans(ascii_uppercase.encode(), ascii_lowercase.encode())
 _KEPT: Final = frozenset((ascii_lowercase + ascii_uppercase + digits).encode())
@@ -21,17 +25,30 @@ def folded(data: bytes) -> bytes:
     return data.translate(_LOWER, _DROPPED)
 
 
-def origin(data: bytes, start: int, end: int) -> tuple[int, int]:
-    """Return the stretch of *data* from which ``folded(data)[start:end]`` came."""
+def origins(data: bytes, spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield the stretches of *data* from which those of ``folded(data)`` came, sorted as given.
+
+    One pass for all: a long text may share thousands of stretches.
+    """
+    if not spans:
+        return
     at = source = 0
-    left = -1
+    starts: list[int] = []
+    sources: list[int] = []
+    ends: list[int] = []
+    last = max(end for _, end in spans)
     for character in data.decode("utf-8", "surrogateescape"):
-        width = len(character.encode("utf-8", "surrogateescape"))
-        kept = len(folded(character.encode("utf-8", "surrogateescape")))
-        if kept and left < 0 and at + kept > start:
-            left = source
-        source += width
+        encoded = character.encode("utf-8", "surrogateescape")
+        kept = len(folded(encoded))
+        if kept:
+            starts.append(at)
+            sources.append(source)
+        source += len(encoded)
         at += kept
-        if at >= end:
+        if kept:
+            ends.append(source)
+        if at >= last:
             break
-    return left, source
+    for start, end in spans:
+        first, final = bisect_right(starts, start) - 1, bisect_left(starts, end) - 1
+        yield sources[first], ends[final]

@@ -29,6 +29,7 @@ WIDE_STRIDE: Final = 7
 """Bytes from one probe to the next for runs of `WIDE`."""
 
 _SEARCH_LIMIT: Final = 2**22
+_LOCATE_LIMIT: Final = 2**28  # bytes read to locate one text, a tenth of a second
 
 Span = tuple[int, int]
 
@@ -90,7 +91,11 @@ class Haystack:
         return not self._blocks.isdisjoint(probes)
 
     def spans(self, needle: Needle, least: int) -> list[Span]:
-        """Return the maximal runs of at least *least* (>= 16) bytes that *needle* shares."""
+        """Return the maximal runs of at least *least* (>= 16) bytes that *needle* shares.
+
+        A text of thousands of windows of a long content, in none of its orders, costs a bounded
+        search: what is left of its windows is then returned as shared.
+        """
         text = needle.data
         if len(text) < least or len(self.data) < least:
             return []
@@ -157,7 +162,12 @@ class Haystack:
         content = self.data
         found: list[Span] = []
         start = covered = 0
+        patience = max(_LOCATE_LIMIT // len(content), least)
         for at in met:
+            if patience < 0:
+                # The windows are there, in an order that somebody made up: they count as shared.
+                found.append((at, at + WINDOW))
+                continue
             # A run that contains the window at `at` starts here at the earliest; what starts within
             # the last run is new only if it ends beyond it.
             start = max(start, at - (least - WINDOW), covered - least + 1)
@@ -165,6 +175,7 @@ class Haystack:
                 place = content.find(text[start : start + least])
                 if place < 0:
                     start += 1
+                    patience -= 1
                     continue
                 covered = start + least
                 covered += _common(text, covered, content, place + least)

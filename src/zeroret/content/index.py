@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from zeroret.content import crowd
 from zeroret.content.crowd import CROWD
 from zeroret.content.encodings import APART
-from zeroret.content.escapes import unquoted, without_escapes
+from zeroret.content.escapes import without_escapes, without_percents
 from zeroret.content.folding import folded
 from zeroret.content.haystack import WIDE, Haystack
 
@@ -31,6 +31,9 @@ OVERLAP: Final = WIDE
 
 KEYS_LIMIT: Final = 64
 """JSON keys whose values are joined, per exchange."""
+
+FORMS_LIMIT: Final = 2**21
+"""Bytes past which content is known only as it passed: each form costs ten times its size."""
 
 CROWD_LIMIT: Final = 2**17
 """Bytes of content in all its forms past which an exchange is looked up on its own."""
@@ -76,6 +79,7 @@ class Index:
         "_busy",
         "_exact",
         "_fold",
+        "_formed",
         "_forms",
         "_held_back",
         "_joined",
@@ -92,6 +96,7 @@ class Index:
         self._exact = Haystack()
         self._fold = Haystack()
         self._forms: dict[bytes, Form] = {}
+        self._formed = 0
         self._held_back = b""
         self._pairs = b""
 
@@ -155,20 +160,32 @@ class Index:
 
     def _add(self, new: bytes) -> None:
         raw = self._form(b"raw")
+        room = FORMS_LIMIT - self._formed
+        if len(new) > room:
+            new, rest = new[:room], new[room:]
+        else:
+            rest = b""
+        self._formed += len(new)
+        if new:
+            self._add_forms(new, raw)
+        if rest:
+            raw.add(rest, fold=False)
+
+    def _add_forms(self, new: bytes, raw: Form) -> None:
         if b"\\" in new or b"plain" in self._forms:
             self._add_unescaped(self._held_back + new, raw.tail)
         raw.add(new, fold=b"plain" not in self._forms)
-        percent = unquoted(new) if b"%" in new else None
-        if percent is not None:
-            self._form(b"percent").add(percent.data)
+        if b"%" in new:
+            self._form(b"percent").add(without_percents(new))
         self._add_values(self._pairs + new)
 
     def _add_unescaped(self, data: bytes, before: bytes) -> None:
         cut = len(data)
         near = data.find(b"\\", max(0, cut - _ESCAPE_TAIL))
-        if near >= 0 and cut <= _PENDING_LIMIT:
-            # An escape may still be incomplete: from the backslashes on, the next part decides.
-            cut = len(data[:near].rstrip(b"\\"))
+        if near >= 0:
+            # An escape may still be incomplete: the next part decides. Backslashes before it pair
+            # up; holding all of them back would read a run of them anew with each part.
+            cut = near - (near - len(data[:near].rstrip(b"\\"))) % 2
         self._held_back = data[cut:]
         once = self._form(b"plain", tail=before)
         for part, last in ((data[:cut], False), (self._held_back, True)):

@@ -113,8 +113,9 @@ class _Message:
         for form in (self._plain, *self._views):
             for start, end in index.spans(flight, form.exact, least):
                 yield form.origin(start, end)
-            for start, end in index.folded_spans(flight, form.folded, least):
-                yield form.origin(*folding.origin(form.exact.data, start, end))
+            folded = index.folded_spans(flight, form.folded, least)
+            for start, end in folding.origins(form.exact.data, folded):
+                yield form.origin(start, end)
 
     def far(self, flights: Iterable[Flight]) -> Iterator[Span]:
         """Yield what the text shares with other exchanges: as it is and decoded."""
