@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from zeroret.content.flight import CHUNK_BUDGET, CURRENT, Flight
+from zeroret.content.flight import CHUNK_BUDGET, CHUNKS_LIMIT, CURRENT, Flight
 from zeroret.content.live import LIVE
 from zeroret.dialects import detect
 from zeroret.usage.identity import format_id, new_id
@@ -34,6 +34,8 @@ _BODYLESS_STATUSES: Final = frozenset({204, 304})
 _CLIENT_ERROR: Final = 400
 _SERVER_ERROR: Final = 500
 _HIGHEST_STATUS: Final = 999
+_bases: Any = type.__dict__["__mro__"].__get__
+_name: Any = type.__dict__["__name__"].__get__
 _LONGEST_LENGTH: Final = 15  # digits of a Content-Length that is believed: a petabyte
 
 
@@ -191,7 +193,7 @@ class Exchange(Flight):
         size = len(chunk)
         self.response_bytes += size
         held = self.held + size  # `hold` written out: this runs for every event of a stream
-        if held <= CHUNK_BUDGET:
+        if held <= CHUNK_BUDGET and len(self.chunks) < CHUNKS_LIMIT:
             self.held = held
             self.chunks.append(chunk)
         else:
@@ -254,7 +256,7 @@ class Exchange(Flight):
             self.complete()  # a server need not ask for a body that cannot be there
         self.abort()
         self._find_route = None
-        self.credential = None
+        self.credential = self.user_agent = self.client_host = None
         self.meter = None  # what waits for the end of its grace is content, and nothing else
         self.ended = time.perf_counter()
         self._runtime.leave(self)
@@ -317,7 +319,8 @@ def _frozen(chunk: Any) -> bytes:
 def _outcome_of_error(error: BaseException) -> Outcome:
     if not isinstance(error, Exception):
         return "aborted"  # CancelledError, GeneratorExit, KeyboardInterrupt: nobody waits any more
-    timed_out = any("Timeout" in base.__name__ for base in type(error).__mro__)
+    # Asked of `type`, since a metaclass can answer for itself.
+    timed_out = any("Timeout" in _name(base) for base in _bases(type(error)))
     return "timeout" if timed_out else "error"
 
 

@@ -10,6 +10,9 @@ LogGuard: TypeAlias = Literal["strict", "match", "none"]
 CHUNK_BUDGET: Final = 8 * 2**20
 """The most bytes of one exchange that are referenced for matching."""
 
+CHUNKS_LIMIT: Final = 2**17
+"""The most chunks that are referenced: a tiny one costs fifty times its size."""
+
 
 class Flight:
     """One exchange as the guards see it: its content, and the closed sets its logs may show.
@@ -63,9 +66,11 @@ class Flight:
         """What the mounts that routing has passed so far add before the route's template."""
 
     def hold(self, chunk: bytes | str) -> None:
-        """Reference *chunk* as content of this exchange, within the budget."""
+        """Reference *chunk* as content of this exchange, within the budgets."""
+        if not chunk:
+            return
         held = self.held + len(chunk)
-        if held > CHUNK_BUDGET:
+        if held > CHUNK_BUDGET or len(self.chunks) >= CHUNKS_LIMIT:
             self.truncated = True
             return
         self.held = held
