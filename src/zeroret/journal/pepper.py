@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from pathlib import Path
 from typing import Final, Literal
 
 from zeroret.errors import ConfigurationError
-from zeroret.journal.folder import Folder
+from zeroret.journal.folder import FILE_MODE, Folder
 
 PEPPER_BYTES: Final = 32
 """The length of a pepper."""
@@ -41,7 +42,21 @@ def pepper(directory: Path | Literal["memory"]) -> bytes:
         folder.close()
 
 
+def _refuse_shared(path: Path, status: os.stat_result) -> None:
+    """Refuse a pepper that others may have made: who knows it can guess credentials."""
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError("no plain file")
+    if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise ConfigurationError(
+            f"the pepper {path} may be written by others than user {os.geteuid()}, who runs this "
+            "process: if you trust what it holds, run  chown  and  chmod 600  on it; if not, "
+            "remove it, which gives every key a new key_id"
+        )
+
+
 def _read_or_make(fd: int, path: Path) -> bytes:
+    _refuse_shared(path, os.fstat(fd))
+    os.fchmod(fd, FILE_MODE)  # one restored from a copy may be readable by others
     # Under the lock a short file can only be one whose maker was killed: nobody has used it.
     fcntl.flock(fd, fcntl.LOCK_EX)
     data = os.pread(fd, PEPPER_BYTES + 1, 0)
