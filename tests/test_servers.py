@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -215,3 +216,34 @@ def test_a_runtime_that_cannot_start_stops_the_server(start_server: Any, tmp_pat
             USAGE_SINK=f"sqlite:///{tmp_path / 'usage.db'}",
         )
     assert "chmod 700" in str(caught.value)
+
+
+REFUSED: Final = (
+    b"cnry-line garbage\r\n\r\n",
+    b"GET /cnry-path HTTP/9.9\r\n\r\n",
+    b"GET / HTTP/1.1\r\ncnry-header without a colon\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: t\r\ncnry@name: 1\r\n\r\n",
+    b"POST /chat/x HTTP/1.1\r\nHost: t\r\nContent-Length: cnry\r\n\r\n",
+    b"POST /chat/x HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: cnry\r\n\r\n",
+    b"POST /chat/x HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\ncnryzz\r\nabc",
+    b"GET /" + b"cnry" * 5000 + b" HTTP/1.1\r\nHost: t\r\n\r\n",
+    b"GET /cnry-path HTTP/1.1\r\nHost: t\r\nExpect: cnry\r\n\r\n",
+)
+"""Requests that servers refuse, or hand on, before any application has been called."""
+
+
+@pytest.mark.parametrize("bare", ["0", "1"])
+@pytest.mark.parametrize("name", ["uvicorn h11", "gunicorn sync", "gunicorn preload"])
+def test_a_refused_request_is_not_quoted(
+    name: str, bare: str, start_server: Any, tmp_path: Path
+) -> None:
+    """What a server logs of a request that it does not hand on shows nothing; bare, it does."""
+    sink = f"sqlite:///{tmp_path / 'usage.db'}"
+    server = start_server(*SERVERS[name], folder=tmp_path, BARE=bare, USAGE_SINK=sink)
+    for request in REFUSED:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=1) as connection:
+            connection.sendall(request)
+            with contextlib.suppress(OSError):  # some are not answered at all
+                connection.recv(65536)
+    server.stop()
+    assert (CANARY in server.output) == (bare == "1"), lines_with(server.output, CANARY)
