@@ -137,6 +137,9 @@ def test_two_policies_on_one_journal_are_refused(tmp_path: Path) -> None:
     first = ZeroRetention("usage-only", sinks)
     with pytest.raises(ConfigurationError, match=r"belongs to policy usage-only@.* journal="):
         ZeroRetention("kriora", sinks)
+    (tmp_path / "link").symlink_to(tmp_path)
+    with pytest.raises(ConfigurationError, match=r"belongs to policy"):
+        ZeroRetention("kriora", sinks, journal=tmp_path / "link" / "usage.db.journal")
     assert ZeroRetention("usage-only", sinks).policy == first.policy
     ZeroRetention("kriora", sinks, journal=tmp_path / "another")
 

@@ -328,7 +328,7 @@ def _claim(place_: Any, runtime: ZeroRetention) -> None:
     """Refuse a second policy on one journal: its killed exchanges could not say which they obey."""
     if place_ == "memory":
         return
-    owner = _by_place.setdefault(str(place_), runtime)
+    owner = _by_place.setdefault(os.path.realpath(place_), runtime)
     if owner.policy.stamp != runtime.policy.stamp:
         raise ConfigurationError(
             f"the journal {place_} belongs to policy {owner.policy.stamp} in this process; "
