@@ -60,7 +60,8 @@ def test_install_and_uninstall_leave_logging_as_it_was() -> None:
 
 
 def test_a_clean_record_passes_as_it_is(output: Any, flight: Flight) -> None:
-    """A known constant with numbers is emitted uncopied, for every handler."""
+    """A known constant with numbers is emitted uncopied, where the formatter is logging's own."""
+    output.handler.setFormatter(logging.Formatter())
     for number in range(3):
         output.log.info("took %d ms, %.1f %s %s", number, 2.5, True, None)
     assert type(output.records[0]) is GuardedRecord

@@ -55,6 +55,7 @@ _NOBODY: Final = Flight("strict")
 """Stands in for the exchange of records that have none; its closed sets are empty."""
 
 _QUEUE: Final = logging.handlers.QueueHandler
+_PLAIN: Final = frozenset({logging.Formatter, type(None)})
 _local: Final = threading.local()
 _access: dict[str, Callable[[logging.LogRecord, Flight | None], logging.LogRecord | None]] = {}
 
@@ -80,10 +81,19 @@ def guard(record: logging.LogRecord, handler: logging.Handler | None = None) -> 
         if flight is None and not LIVE.busy:
             return record
         if records.is_clean(record):
-            return records.copied(record) if isinstance(handler, _QUEUE) else record
+            return record if _adds_nothing(handler) else records.copied(record)
         return _guard_background(record) if flight is None else _guard_own(record, flight, handler)
     except Exception:  # noqa: BLE001 - fails closed: whatever broke, the text is not shown
         return _failed(record)
+
+
+def _adds_nothing(handler: logging.Handler | None) -> bool:
+    """Tell whether *handler* emits a clean record as it is, in this process.
+
+    Formatters of one's own set attributes on it, which a guarded record holds to the rules.
+    """
+    formatter = None if handler is None else handler.formatter
+    return type(formatter) in _PLAIN and not isinstance(handler, _QUEUE)
 
 
 def _is_outside(record: logging.LogRecord) -> bool:
