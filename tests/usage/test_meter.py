@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zeroret.dialects import DIALECTS, Dialect, detect
-from zeroret.tokens import TokenCounter
+from zeroret.tokens import TokenCounter, vocabulary
 from zeroret.usage.meter import COUNT_LIMIT, Meter, Metered
 from zeroret.usage.record import TOKEN_COLUMNS
 
@@ -412,3 +412,21 @@ def test_a_huge_prompt_is_estimated() -> None:
     assert metered.input_tokens is not None
     assert abs(metered.input_tokens - COUNT_LIMIT // 4) < 100
     assert metered.usage_source == "estimated"
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+def test_a_stream_that_will_report_loads_no_vocabulary(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where usage is expected nothing is made ready to count, and no memory is spent on it."""
+    loaded: list[str] = []
+    monkeypatch.setattr(vocabulary, "loaded", lambda name: False)
+    monkeypatch.setattr(vocabulary, "load_in_background", loaded.append)
+    for options in ({"include_usage": True}, None):
+        meter = Meter(detect(path), TokenCounter())
+        request = {"model": "gpt-4o", "stream": True, "stream_options": options}
+        meter.request_chunk(json.dumps(request).encode())
+        meter.request_end()
+        meter.response_start(200, "text/event-stream", "")
+    assert bool(loaded) == (path == "/v1/chat/completions"), "only the second chat asked for none"
+    assert len(loaded) <= 2

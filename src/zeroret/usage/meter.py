@@ -229,8 +229,8 @@ class Meter:
         count = self._count if counts else None
         streamed = kind.startswith(b"text/event-stream")
         if streamed or (head.stream and b"json" not in kind and counts):
-            ready = counts and prepare(self._counter, self._model())
-            hold = head.include_usage or dialect.reports or not ready
+            hold = head.include_usage or dialect.reports or not counts
+            hold = hold or not prepare(self._counter, self._model())
             self._reader = dialect.stream(count, hold=hold)
         else:
             self._reader = dialect.body(count)
