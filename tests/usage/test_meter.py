@@ -420,7 +420,7 @@ def test_a_stream_that_will_report_loads_no_vocabulary(
 ) -> None:
     """Where usage is expected nothing is made ready to count, and no memory is spent on it."""
     loaded: list[str] = []
-    monkeypatch.setattr(vocabulary, "loaded", lambda name: False)
+    monkeypatch.setattr(vocabulary, "loaded", lambda _: False)
     monkeypatch.setattr(vocabulary, "load_in_background", loaded.append)
     for options in ({"include_usage": True}, None):
         meter = Meter(detect(path), TokenCounter())
