@@ -433,3 +433,23 @@ async def test_the_middleware_form_shares_one_runtime() -> None:
         assert len({id(one.runtime) for one in built}) == 1
     finally:
         testing.uninstall()
+
+
+@pytest.mark.parametrize("refusal", ["raises", "raises when asked", "returns"])
+async def test_an_app_without_a_lifespan_has_the_runtimes(
+    runtime: ZeroRetention, refusal: str
+) -> None:
+    """The server's start and stop reach the runtime though the app knows no lifespan."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if refusal == "raises when asked":
+            await receive()
+        if refusal.startswith("raises"):
+            raise ValueError("this app can only handle HTTP")
+
+    wire = Wire({"type": "lifespan.startup"}, {"type": "lifespan.shutdown"})
+    await runtime.asgi(app)({"type": "lifespan"}, wire.receive, wire.send)
+    assert [message["type"] for message in wire.sent] == [
+        "lifespan.startup.complete",
+        "lifespan.shutdown.complete",
+    ]

@@ -40,7 +40,7 @@ def call(runtime: ZeroRetention) -> None:
     ("options", "logs", "exceptions"),
     [
         ({}, ("closed", "strict"), "closed"),
-        ({"log_guard": "match"}, ("closed", "match"), "closed"),
+        ({"log_guard": "match"}, ("watched", "match"), "closed"),
         ({"log_guard": "none"}, ("off", "none"), "closed"),
         ({"mode": "report"}, ("watched", "strict"), "off"),
         ({"mode": "report", "log_guard": "none"}, ("off", "none"), "off"),

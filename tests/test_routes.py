@@ -302,3 +302,18 @@ def test_django_templates(runtime: ZeroRetention, django_handler: WSGIHandler) -
         "other",
     ]
     assert testing.usage_records(runtime)[4].error_type == "ValueError"
+
+
+@pytest.mark.parametrize("form", ["install", "asgi"])
+def test_a_handled_timeout_is_a_timeout(runtime: ZeroRetention, form: str) -> None:
+    """A 500 that a timeout caused is told apart however the app was wrapped."""
+    app = FastAPI()
+
+    @app.get("/slow")
+    def slow() -> None:
+        raise TimeoutError
+
+    wrapped: Any = runtime.install(app) if form == "install" else runtime.asgi(app)
+    TestClient(wrapped, raise_server_exceptions=False).get("/slow")
+    record = testing.usage_records(runtime)[0]
+    assert (record.outcome, record.error_type) == ("timeout", "TimeoutError")

@@ -239,29 +239,48 @@ class ASGIResponder:
 class _Lifespan:
     """Starts the runtime before the application does, and drains it when the server stops."""
 
-    __slots__ = ("_receive", "_runtime", "_send")
+    __slots__ = ("_answered", "_asked", "_receive", "_runtime", "_send")
 
     def __init__(self, runtime: ZeroRetention, receive: Receive, send: Send) -> None:
         self._runtime = runtime
         self._receive = receive
         self._send = send
+        self._asked = False
+        self._answered = False
 
     async def run(self, app: ASGIApp, scope: Scope) -> None:
-        await app(scope, self._receive_lifespan, self._send_lifespan)
+        """Run the application's lifespan; where it has none (Django), the runtime has its own."""
+        try:
+            await app(scope, self._receive_lifespan, self._send_lifespan)
+        except Exception:
+            if self._answered:
+                raise
+        if not self._answered:
+            await self._alone()
+
+    async def _alone(self) -> None:
+        if not self._asked:
+            await self._receive_lifespan()
+        await self._send_lifespan({"type": "lifespan.startup.complete"})
+        await self._receive()
+        await self._send_lifespan({"type": "lifespan.shutdown.complete"})
 
     async def _receive_lifespan(self) -> Message:
         message = await self._receive()
+        self._asked = True
         if message.get("type") == "lifespan.startup":
             try:
                 self._runtime.start()
             except Exception as error:
                 # Said aloud: many servers take an error alone for an app without a lifespan.
                 failed = {"type": "lifespan.startup.failed", "message": f"zeroret: {error}"}
+                self._answered = True
                 await self._send(failed)
                 raise
         return message
 
     async def _send_lifespan(self, message: Message) -> None:
+        self._answered = True
         if message.get("type") in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
             self._runtime.flush()
         await self._send(message)

@@ -63,6 +63,7 @@ class Exchange(Flight):
         "request_bytes",
         "response_bytes",
         "status",
+        "timed_out",
         "user_agent",
         "wall",
     )
@@ -96,6 +97,7 @@ class Exchange(Flight):
         self.request_bytes = 0
         self.response_bytes = 0
         self.finished = False
+        self.timed_out = False
         self.hold(path)
         LIVE.enter(self)
 
@@ -232,6 +234,7 @@ class Exchange(Flight):
         """Remember the class of an exception that the app handled or raised."""
         if self.error_type is None:
             self.error_type = self._runtime.error_type(error)
+            self.timed_out = _is_timeout(error)
 
     def abort(self) -> None:
         """Write the record of a reply that ended before it was whole."""
@@ -287,7 +290,7 @@ class Exchange(Flight):
         if status in _TIMEOUT_STATUSES:
             return "timeout"
         if status >= _SERVER_ERROR:
-            return "error"
+            return "timeout" if self.timed_out else "error"
         if status >= _CLIENT_ERROR:
             return "rejected"
         return "error" if self.meter is not None and self.meter.failed else "completed"
@@ -319,9 +322,12 @@ def _frozen(chunk: Any) -> bytes:
 def _outcome_of_error(error: BaseException) -> Outcome:
     if not isinstance(error, Exception):
         return "aborted"  # CancelledError, GeneratorExit, KeyboardInterrupt: nobody waits any more
+    return "timeout" if _is_timeout(error) else "error"
+
+
+def _is_timeout(error: BaseException) -> bool:
     # Asked of `type`, since a metaclass can answer for itself.
-    timed_out = any("Timeout" in _name(base) for base in _bases(type(error)))
-    return "timeout" if timed_out else "error"
+    return any("Timeout" in _name(base) for base in _bases(type(error)))
 
 
 def _credential(header: bytes) -> str:

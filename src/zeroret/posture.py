@@ -41,16 +41,25 @@ def posture(runtime: ZeroRetention) -> dict[str, Any]:
 
 
 def _guards(runtime: ZeroRetention) -> dict[str, dict[str, str]]:
-    closed = "closed" if runtime.enforce else "watched"
-    logs = "off" if runtime.log_guard == "none" else closed
     guards = {
-        "logs": {"tier": logs, "how": runtime.log_guard},
+        "logs": {"tier": _logs_tier(runtime), "how": runtime.log_guard},
         "exceptions": {
             "tier": "closed" if runtime.enforce else "off",
-            "how": "the server gets a content-free stand-in",
+            "how": (
+                "the server gets a content-free stand-in"
+                if runtime.enforce
+                else "in report mode the server gets the exception itself"
+            ),
         },
         "usage record": {"tier": "closed", "how": "no column can hold free text"},
     }
     for name, why in _OUT_OF_REACH.items():
         guards[name] = {"tier": "out of reach", "how": why}
     return guards
+
+
+def _logs_tier(runtime: ZeroRetention) -> str:
+    if runtime.log_guard == "none" or runtime.delivery is None:
+        return "off"  # guards are installed by the start
+    # Matching finds what it knows to look for: that is no closed way out.
+    return "closed" if runtime.enforce and runtime.log_guard == "strict" else "watched"

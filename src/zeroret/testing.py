@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from zeroret.errors import ConfigurationError
 from zeroret.runtime import ZeroRetention, forget_shared
 from zeroret.sinks.memory import MemorySink
 
@@ -20,8 +21,16 @@ _TIMEOUT: Final = 10.0
 def memory_runtime(policy: Any = "usage-only", **options: Any) -> Iterator[ZeroRetention]:
     """Give a started runtime whose records stay in memory; uninstall everything at the end.
 
-    Takes the options of `zeroret.ZeroRetention`. The interpreter is left as it was found.
+    Takes the options of `zeroret.ZeroRetention` but *sinks*. The interpreter is left as it was
+    found.
+
+    Raises:
+        ConfigurationError: an option is not allowed.
     """
+    if "sinks" in options:
+        raise ConfigurationError(
+            "memory_runtime() brings its own sink: leave sinks= away, or make a ZeroRetention"
+        )
     runtime = ZeroRetention(policy, [MemorySink()], **{"journal": "memory", **options})
     runtime.start()
     try:

@@ -11,7 +11,7 @@ from zeroret.content.flight import CURRENT
 
 def watch(ctx: Any) -> None:
     """Note each rule that *ctx* (the module ``flask.ctx``) matches a request to."""
-    from flask import got_request_exception
+    from flask.signals import got_request_exception  # `flask` itself is still being imported
 
     for name in ("RequestContext", "AppContext"):  # the latter from Flask 3.2 on
         if "match_request" in vars(getattr(ctx, name, object)):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 ROUTERS: Final = {
     "starlette.routing": "zeroret.integrations.starlette",
+    "fastapi.routing": "zeroret.integrations.fastapi",
     "django.core.handlers.base": "zeroret.integrations.django",
     "flask.ctx": "zeroret.integrations.flask",
 }

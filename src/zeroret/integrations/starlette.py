@@ -21,14 +21,7 @@ def watch(routing: Any) -> None:
     """
     wrapt.wrap_function_wrapper(routing, "Mount.handle", _mount_taken)
     for owner in (routing.Route, routing.WebSocketRoute):
-        _watch_handle(owner)
-    wrapt.register_post_import_hook(_watch_fastapi, "fastapi.routing")
-
-
-def _watch_fastapi(routing: Any) -> None:
-    for owner in (routing.APIRoute, routing.APIWebSocketRoute):
-        if "handle" in vars(owner):
-            _watch_handle(owner)
+        watch_handle(owner)
 
 
 def _mount_taken(handle: Any, mount: Any, args: Any, kwargs: Any) -> Any:
@@ -39,7 +32,7 @@ def _mount_taken(handle: Any, mount: Any, args: Any, kwargs: Any) -> Any:
     return handle(*args, **kwargs)
 
 
-def _watch_handle(owner: Any) -> None:
+def watch_handle(owner: Any) -> None:
     """Note the route, and what it raised before the framework answers it with a 500.
 
     A plain function in place of the method: every request passes it, and a wrapper object that

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 BATCH: Final = 500
 """How many records a sink gets at once, at most."""
 
+_log: Final = logging.getLogger("zeroret")
 _BACKOFF_FIRST: Final = 0.1
 _BACKOFF_MOST: Final = 30.0
 
@@ -117,6 +119,8 @@ class Runner:
         except BaseException as error:  # noqa: BLE001 - whatever a sink throws must not end delivery
             self.retries += 1
             self.last_error = type(error).__name__  # never its text
+            if not self._failures:
+                _log.warning("a sink fails, its records wait: %s", self.last_error)
             return False
         finally:
             self._lock.release()

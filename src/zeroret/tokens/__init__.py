@@ -5,15 +5,12 @@ Importing this package loads no vocabulary and does not import tiktoken; the fir
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from zeroret.errors import ConfigurationError
 from zeroret.tokens.counting import TokenStream
 from zeroret.tokens.models import resolve
 from zeroret.tokens.vocabulary import NAMES
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["TokenCounter", "TokenStream"]
 
@@ -28,6 +25,11 @@ class TokenCounter:
     __slots__ = ("_models",)
 
     def __init__(self, models: Mapping[str, str] | None = None) -> None:
+        if models is not None and not isinstance(models, Mapping):
+            raise ConfigurationError(
+                "models must map model names to vocabularies, such as {'my-model': 'o200k_base'}; "
+                f"a {type(models).__name__} was given"
+            )
         for name, encoding in (models or {}).items():
             if not isinstance(name, str) or not name.strip() or encoding not in NAMES:
                 allowed = " or ".join(sorted(NAMES))
