@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from zeroret.content.flight import CURRENT, Flight
+from zeroret.content.flight import CHUNK_BUDGET, CURRENT, Flight
 from zeroret.content.live import LIVE
 from zeroret.guards import logs, tally, threads
 from zeroret.guards.records import GUARD_ERROR, GuardedRecord
@@ -375,3 +375,19 @@ def test_other_record_classes_are_guarded(output: Any, flight: Flight, content: 
         logging.setLogRecordFactory(before)
     assert output.message == "hello 3"
     assert Path(output.records[0].pathname) == Path(__file__)
+
+
+@pytest.mark.parametrize("lost", ["too large to hold", "dropped"])
+def test_match_mode_is_strict_where_content_was_lost(
+    output: Any, flight: Flight, content: str, lost: str
+) -> None:
+    """What cannot be matched, because it is no longer or never was referenced, is withheld."""
+    flight.log_guard = "match"
+    if lost == "dropped":
+        flight.drop()
+    else:
+        flight.hold(b"x" * (CHUNK_BUDGET + 1))
+        flight.chunks.clear()
+    output.log.info("it is %s", content)
+    assert content not in output.text
+    assert "it is " in output.text

@@ -65,6 +65,11 @@ class Flight:
         self.mount = ""
         """What the mounts that routing has passed so far add before the route's template."""
 
+    @property
+    def matchable(self) -> bool:
+        """Whether all its content is still referenced: else matching could miss what it lost."""
+        return not (self.truncated or self.closed)
+
     def hold(self, chunk: bytes | str) -> None:
         """Reference *chunk* as content of this exchange, within the budgets."""
         if not chunk:

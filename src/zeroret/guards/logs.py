@@ -119,7 +119,7 @@ def _guard_own(
     _local.inside = True
     try:
         frame = caller()
-        if flight.log_guard == "strict":
+        if flight.log_guard == "strict" or not flight.matchable:
             shown, changed = records.strict(record, flight, frame, handler)
             kind: tally.Kind = "withheld"
         else:
