@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 App = TypeVar("App")
 
 _log: Final = logging.getLogger("zeroret")
-_PEPPER_BYTES: Final = 32
 _DRAIN: Final = 5.0  # seconds that close, exit and lifespan shutdown give the sinks
 
 
@@ -95,7 +94,7 @@ class ZeroRetention:
         self._lock = threading.Lock()
         self._journal: Journal | MemoryJournal | None = None
         self._delivery: Delivery | None = None
-        self.pseudonyms = Pseudonyms(os.urandom(_PEPPER_BYTES))
+        self.pseudonyms = Pseudonyms(pepper("memory"))
         self._failures: Counter[str] = Counter()
         _claim(self._place, self)
 
@@ -192,7 +191,7 @@ class ZeroRetention:
                 self.failed("journal", error)
                 with self._lock:
                     if self._journal is None:
-                        self._start(MemoryJournal(), os.urandom(_PEPPER_BYTES))
+                        self._start(MemoryJournal(), pepper("memory"))
         assert self._journal is not None  # started in one way or the other
         return self._journal
 
