@@ -10,14 +10,17 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
+from uuid import UUID
 
 import pytest
 from hypothesis import settings
 
 from zeroret import ZeroRetention, testing
+from zeroret.usage.record import UsageRecord
 
 ROOT: Final = Path(__file__).parents[1]
 
@@ -155,3 +158,23 @@ def usage_rows() -> UsageRows:
 # Two busy cores make single examples slow: what is slow is found by benchmarks, not by a deadline.
 settings.register_profile("zeroret", deadline=None)
 settings.load_profile("zeroret")
+
+
+@pytest.fixture
+def make() -> Callable[..., UsageRecord]:
+    """Give ``make(number, **columns)``: a complete record with that number as its id."""
+
+    def record(number: int, **columns: Any) -> UsageRecord:
+        values: dict[str, Any] = {
+            "id": str(UUID(int=number)),
+            "policy": "usage-only@000000000000",
+            "usage_source": "reported",
+            "started_at": datetime(2025, 1, 31, 9, 30, tzinfo=UTC),
+            "duration": 1.5,
+            "account": "a",
+            "input_tokens": number,
+            "outcome": "completed",
+        }
+        return UsageRecord(**(values | columns))
+
+    return record

@@ -1,4 +1,4 @@
-"""Records, and programs that run in a process of their own so that it can be killed."""
+"""Programs that run in a process of their own so that it can be killed."""
 
 from __future__ import annotations
 
@@ -7,38 +7,14 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeAlias
-from uuid import UUID
+from typing import TypeAlias
 
 import pytest
 
 import zeroret
-from zeroret.usage.record import UsageRecord
 
-MakeRecord: TypeAlias = Callable[..., UsageRecord]
 Run: TypeAlias = Callable[..., "subprocess.Popen[str]"]
-
-
-@pytest.fixture
-def make() -> MakeRecord:
-    """Give ``make(number, **columns)``: a complete record with that number as its id."""
-
-    def record(number: int, **columns: Any) -> UsageRecord:
-        values: dict[str, Any] = {
-            "id": str(UUID(int=number)),
-            "policy": "usage-only@000000000000",
-            "usage_source": "reported",
-            "started_at": datetime(2025, 1, 31, 9, 30, tzinfo=UTC),
-            "duration": 1.5,
-            "account": "a",
-            "input_tokens": number,
-            "outcome": "completed",
-        }
-        return UsageRecord(**(values | columns))
-
-    return record
 
 
 PRELUDE = """
