@@ -7,6 +7,7 @@ import os
 import threading
 import time
 import weakref
+from math import inf
 
 import pytest
 
@@ -227,3 +228,102 @@ def test_a_lock_held_at_the_fork_does_not_stop_the_child() -> None:
     done.set()
     thread.join()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+class Follower:
+    """What follows drops: counts its calls, and wants the next one after some seconds."""
+
+    def __init__(self, again: float = inf) -> None:
+        self.calls = 0
+        self.again = again
+
+    def __call__(self) -> float:
+        """Take a call."""
+        self.calls += 1
+        return self.again
+
+
+@pytest.mark.parametrize("grace", [0, 0.02])
+def test_what_follows_a_drop_is_bundled(grace: float) -> None:
+    """After many drops it comes soon, in the thread, few times, and without further traffic."""
+    live, follower = LiveSet(), Follower()
+    live.follow(follower)
+    threads: list[str] = []
+
+    def note() -> float:
+        threads.append(threading.current_thread().name)
+        return inf
+
+    live.follow(note)
+    for _ in range(200):
+        flight = holding(10)
+        live.enter(flight)
+        live.leave(flight, grace)
+    assert follower.calls <= 1
+    assert until(lambda: follower.calls and not live.busy)
+    time.sleep(0.15)
+    assert 1 <= follower.calls <= 3
+    assert set(threads) == {"zeroret-grace"}
+    live.unfollow(follower)
+    calls = follower.calls
+    live.enter(flight := holding(1))
+    live.leave(flight, 0)
+    assert until(lambda: len(threads) > calls)
+    assert follower.calls == calls
+
+
+def test_what_follows_may_ask_to_be_called_again() -> None:
+    """It is called when it said, though nothing was dropped, and at once after the next drop."""
+    live, follower = LiveSet(), Follower(0.1)
+    live.follow(follower)
+    live.enter(flight := holding(1))
+    live.leave(flight, 0)
+    assert until(lambda: follower.calls >= 3)
+    follower.again = 1000.0
+    calls = follower.calls
+    assert until(lambda: follower.calls > calls)
+    time.sleep(0.1)
+    calls = follower.calls
+    live.enter(flight := holding(1))
+    live.leave(flight, 0)
+    assert until(lambda: follower.calls > calls)
+
+
+def test_what_follows_may_fail() -> None:
+    """An error there ends neither the thread nor the drops."""
+    live, follower = LiveSet(), Follower()
+    live.follow(lambda: 1 / 0)
+    live.follow(follower)
+    for calls in (1, 2):
+        live.enter(flight := holding(1))
+        live.leave(flight, 0.01)
+        assert until(lambda calls=calls: follower.calls >= calls)
+        assert flight.closed
+
+
+@pytest.mark.parametrize("grace", [0, 0.5])
+def test_without_a_thread_traffic_does_what_follows(
+    grace: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no thread can start, or none ever runs, the next exchange sees to it."""
+    clock = Clock()
+    live, follower = LiveSet(clock=clock), Follower(10.0)
+    live.follow(follower)
+
+    def refuse(_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    for calls in range(1, 4):
+        live.enter(flight := holding(1))
+        live.leave(flight, grace)
+        clock.now += 5
+        assert flight.closed
+        assert follower.calls == calls
+    monkeypatch.setattr(threading.Thread, "start", lambda _: None)  # "started", and never runs
+    monkeypatch.setattr(threading.Thread, "is_alive", lambda _: True)
+    for _ in range(4):
+        live.enter(flight := holding(1))
+        live.leave(flight, grace)
+        clock.now += 5
+    assert follower.calls > 4

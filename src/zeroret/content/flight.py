@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from contextvars import ContextVar
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from zeroret.content import identifiers
+from zeroret.content.boundary import OPEN, Boundary
+from zeroret.content.wiping import wipe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 LogGuard: TypeAlias = Literal["strict", "match", "none"]
 
 CHUNK_BUDGET: Final = 8 * 2**20
 """The most bytes of one exchange that are referenced for matching."""
+
+_WORTH_WIPING: Final = 16  # bytes of a header's value: shorter ones are numbers and tokens
 
 CHUNKS_LIMIT: Final = 2**17
 """The most chunks that are referenced: a tiny one costs fifty times its size."""
@@ -23,10 +33,12 @@ class Flight:
 
     __slots__ = (
         "__weakref__",
+        "boundary",
         "chunks",
         "closed",
         "ended",
         "enforce",
+        "headers",
         "held",
         "index",
         "log_guard",
@@ -44,6 +56,7 @@ class Flight:
         *,
         enforce: bool = True,
         names: frozenset[str] = frozenset(),
+        boundary: Boundary = OPEN,
     ) -> None:
         self.chunks: list[bytes | str] = []
         self.held = 0
@@ -54,8 +67,12 @@ class Flight:
         """True once the content was dropped; there is then nothing left to match."""
         self.log_guard: LogGuard = log_guard
         self.enforce = enforce
+        self.boundary = boundary
+        """Where its content may go."""
         self.names = names
         """Members of closed sets (models, upstream hosts) that strict logging may show."""
+        self.headers: Sequence[tuple[bytes, bytes]] = ()
+        """The lines of the request's head as they came, names in lower case."""
         self.method = ""
         self.started = 0.0
         """`time.perf_counter()` when the exchange opened."""
@@ -85,15 +102,26 @@ class Flight:
         """Return the router's template for this exchange as far as it is known now."""
         return self.route
 
+    def identifiers(self) -> frozenset[str]:
+        """Return the caller's credential and cookies, read when asked for, until the drop."""
+        return identifiers.among(self.headers)
+
     def note_error(self, error: BaseException) -> None:
         """Take note of an exception that the app handled itself; a bare flight keeps none."""
 
     def drop(self) -> None:
-        """Let go of all content."""
+        """Let go of all content, and overwrite what nobody else holds."""
         self.closed = True
-        self.chunks = []
+        chunks, self.chunks = self.chunks, []
+        values: list[bytes | str] = []
+        with suppress(Exception):  # what a broken server calls headers is nothing to overwrite
+            values += [value for _, value in self.headers if len(value) >= _WORTH_WIPING]
+        self.headers = ()  # before they are counted, so that the lines count no more
         self.index = None
         self.held = 0
+        values += chunks
+        chunks.clear()
+        wipe(values)
 
 
 CURRENT: ContextVar[Flight | None] = ContextVar("zeroret.exchange", default=None)

@@ -13,6 +13,7 @@ import threading
 import time
 import weakref
 from collections import deque
+from contextlib import suppress
 from contextvars import Context
 from math import inf
 from typing import TYPE_CHECKING, Final
@@ -26,7 +27,7 @@ HELD_BUDGET: Final = 64 * 2**20
 """Bytes of content the process references before flights in grace are dropped early."""
 
 RESOLUTION: Final = 0.05
-"""Seconds within which drops are bundled, so that load wakes the thread twenty times a second."""
+"""Seconds within which drops, and what follows them, are bundled: twenty times a second at most."""
 
 _LARGE: Final = 64 * 2**10
 _OVERDUE: Final = 1.0
@@ -51,6 +52,10 @@ class LiveSet:
         self._grace: dict[float, deque[tuple[float, int, Flight]]] = {}
         self._grace_held = 0
         self._wake_at = inf
+        self.drops = 0
+        """How often content was dropped."""
+        self._followers: tuple[Callable[[], float], ...] = ()
+        self._follow_at = inf
         self._thread: threading.Thread | None = None
         # Re-entrant: a finaliser that runs inside may itself close an exchange.
         self._lock = threading.RLock()
@@ -77,8 +82,11 @@ class LiveSet:
         running = self._running.pop(flight, flight) is None
         if grace <= 0:
             flight.drop()
+            self.drops += 1
             if not running:
                 self._forget(flight)
+            if self._followers:
+                self._follow_soon()
             return
         if not running or flight.closed:
             return
@@ -97,7 +105,7 @@ class LiveSet:
                 self._call_thread(due)
             elif now > self._wake_at + _OVERDUE:
                 # A server that forbids threads never runs ours: traffic does its work then.
-                self._wake_at = self._sweep(now)
+                self._work_off(now)
 
     def flights(self) -> tuple[Flight, ...]:
         """Return every flight that was not dropped yet, the running ones first."""
@@ -106,6 +114,20 @@ class LiveSet:
         with self._lock:
             closed = [entry[2] for queue in self._grace.values() for entry in queue]
         return (*self._snapshot(), *closed)
+
+    def follow(self, work: Callable[[], float]) -> None:
+        """Have *work* called soon after content was dropped, off the reply's path and bundled.
+
+        It returns the seconds after which to call it once more although nothing was dropped,
+        `math.inf` for not at all; what it raises is ignored.
+        """
+        with self._lock:
+            self._followers = (*self._followers, work)
+
+    def unfollow(self, work: Callable[[], float]) -> None:
+        """Undo one `follow`."""
+        with self._lock:
+            self._followers = tuple(each for each in self._followers if each != work)
 
     def _snapshot(self) -> list[Flight]:
         while True:
@@ -130,17 +152,48 @@ class LiveSet:
             else:
                 self._thread = thread
                 return
-        self._wake_at = self._sweep(inf)
+        self._work_off(inf)
 
     def _keep_house(self) -> None:
-        """Drop what is due, for ever; asleep while nothing is."""
+        """Drop what is due, and do what follows, for ever; asleep while nothing is."""
         while True:
             with self._lock:
-                self._wake_at = self._sweep(self._clock())
-                if self._wake_at == inf:
-                    self._changed.wait()
-                else:
-                    self._changed.wait(max(self._wake_at - self._clock(), RESOLUTION))
+                now = self._clock()
+                self._wake_at = min(self._sweep(now), self._follow_at)
+                if now < self._follow_at:
+                    left = self._wake_at - now
+                    self._changed.wait(None if left == inf else max(left, RESOLUTION))
+                    continue
+            self._call_followers()
+
+    def _work_off(self, now: float) -> None:
+        """Do the thread's work for *now* here, since there is no thread. Needs the lock."""
+        self._sweep(now)
+        if self._follow_at <= now:
+            self._call_followers()
+        self._wake_at = min(self._sweep(now), self._follow_at)
+
+    def _follow_soon(self) -> None:
+        """Have what follows a drop done within `RESOLUTION`, if it is not to be already."""
+        now = self._clock()
+        if now - _OVERDUE < self._follow_at <= now + RESOLUTION:
+            return
+        with self._lock:
+            if self._follow_at <= now:
+                self._work_off(now)
+                return
+            self._follow_at = now + RESOLUTION
+            if self._follow_at < self._wake_at:
+                self._call_thread(self._follow_at)
+
+    def _call_followers(self) -> None:
+        self._follow_at = inf  # first: what is dropped meanwhile is followed anew
+        for work in self._followers:
+            again = inf
+            with suppress(Exception):  # content must go on being dropped
+                again = self._clock() + work()
+            with self._lock:
+                self._follow_at = min(self._follow_at, again)
 
     def _sweep(self, now: float) -> float:
         """Drop what is due at *now*; return when the next is due. Needs the lock."""
@@ -164,6 +217,9 @@ class LiveSet:
         _, held, flight = queue.popleft()
         self._grace_held -= held
         flight.drop()
+        self.drops += 1
+        if self._followers:
+            self._follow_at = min(self._follow_at, self._clock() + RESOLUTION)
         return held
 
     def _forget(self, flight: Flight) -> None:
@@ -183,6 +239,7 @@ class LiveSet:
         self._thread = None
         with self._lock:
             self._wake_at = self._sweep(inf)
+            self._follow_at = inf  # the next drop of the child's own sees to it
         self._grace_held = 0
         for flight in self._running:
             # Its lock may have been held by a thread that the child does not have.
