@@ -6,14 +6,27 @@ import json
 import logging
 import secrets
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from zeroret.content.boundary import Boundary
 from zeroret.content.flight import CURRENT, LAST, Flight
 from zeroret.content.live import LIVE
-from zeroret.guards import logs
+from zeroret.guards import logs, stdio
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_logreport() -> Generator[None, object, object]:
+    """Let pytest say how a test went outside of the test's exchange."""
+    token = CURRENT.set(None)
+    try:
+        return (yield)
+    finally:
+        CURRENT.reset(token)
 
 
 class EverythingFormatter(logging.Formatter):
@@ -113,3 +126,102 @@ def _running(flight: Flight, content: str) -> Iterator[Flight]:
     CURRENT.reset(token)
     LAST.set(None)
     LIVE.leave(flight, 0)
+
+
+@contextmanager
+def _within(content: bytes = b"", **boundary: Any) -> Iterator[Flight]:
+    for name in ("writable", "children"):
+        boundary[name] = tuple(str(Path(each).resolve()) for each in boundary.get(name, ()))
+    flight = Flight(boundary=Boundary(**boundary))
+    flight.hold(content)
+    LIVE.enter(flight)
+    current, last = CURRENT.set(flight), LAST.set(flight)
+    try:
+        yield flight
+    finally:
+        CURRENT.reset(current)
+        LAST.reset(last)
+        LIVE.leave(flight, 0)
+
+
+@contextmanager
+def _without() -> Iterator[None]:
+    current = CURRENT.set(None)
+    try:
+        yield
+    finally:
+        CURRENT.reset(current)
+
+
+@pytest.fixture
+def within() -> Callable[..., AbstractContextManager[Flight]]:
+    """Give ``within(content, **boundary)``: the block runs in an exchange with this boundary."""
+    return _within
+
+
+@pytest.fixture
+def without() -> Callable[[], AbstractContextManager[None]]:
+    """Give ``without()``: the block runs as code that no exchange started."""
+    return _without
+
+
+@pytest.fixture
+def printed(capfd: pytest.CaptureFixture[str]) -> Callable[[], str]:
+    """Give what was printed since the last call, to either stream or descriptor."""
+
+    def read() -> str:
+        out, err = capfd.readouterr()
+        return out + err
+
+    return read
+
+
+@pytest.fixture
+def streams_guarded() -> Iterator[None]:
+    """The guard of the standard streams, installed for one test."""
+    stdio.install()
+    yield
+    stdio.uninstall()
+
+
+@pytest.fixture
+def running(streams_guarded: None, flight: Flight) -> Flight:
+    """A strict exchange that runs now, with streams and logs guarded."""
+    return flight
+
+
+@pytest.fixture
+def matching(streams_guarded: None, matching_flight: Flight) -> Flight:
+    """An exchange in match mode that runs now, with streams and logs guarded."""
+    return matching_flight
+
+
+@pytest.fixture
+def background(running: Flight) -> Iterator[Flight]:
+    """An exchange that is live while this code belongs to none."""
+    token = CURRENT.set(None)
+    yield running
+    CURRENT.reset(token)
+
+
+@contextmanager
+def _exchange(content: str) -> Iterator[Flight]:
+    stdio.install()
+    logs.install()
+    flight = Flight("strict")
+    flight.hold(content)
+    LIVE.enter(flight)
+    token = CURRENT.set(flight)
+    try:
+        yield flight
+    finally:
+        CURRENT.reset(token)
+        LIVE.leave(flight, 0)
+        logs.uninstall()
+        stdio.uninstall()
+
+
+@pytest.fixture
+def exchange() -> Callable[[str], AbstractContextManager[Flight]]:
+    """Give ``exchange(content)``: a strict one, with streams and logs guarded while it runs."""
+    return _exchange

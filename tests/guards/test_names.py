@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import importlib
+import logging
 import os
+import secrets
+import signal
 import sys
 import threading
+from enum import Enum
 
 import pytest
 
+from zeroret.content.flight import Flight
+from zeroret.content.live import LIVE
 from zeroret.guards import names
+from zeroret.guards.classes import full_name, held_name
+from zeroret.guards.exceptions import error_type
 from zeroret.guards.tally import Tally
+from zeroret.guards.values import Values
 
 
 def fresh(text: str) -> str:
@@ -108,3 +118,100 @@ def test_a_forked_child_starts_at_zero() -> None:
         os._exit(0 if tally.snapshot() == {} else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert tally.snapshot()["logs.redacted"] >= 1
+
+
+def put(name: str, value: object) -> None:
+    """Put *value* into this module, as code that runs can."""
+    globals()[name] = value
+
+
+class Colour(Enum):
+    """An enum of the source."""
+
+    RED = 1
+
+
+Choice = Enum("Choice", "FIRST SECOND")
+
+
+def test_members_of_the_source_are_shown() -> None:
+    """A member that a class body or a literal spells, or that C code made, shows its name."""
+    from http import HTTPStatus
+
+    for member, name in (
+        (Colour.RED, "RED"),
+        (Choice.SECOND, "SECOND"),
+        (HTTPStatus.OK, "OK"),
+        (signal.SIGTERM, "SIGTERM"),
+    ):
+        assert Values(None, None, "").show(member) == name
+
+
+def test_an_enum_that_was_made_of_content_shows_nothing() -> None:
+    """Whether its members or its own name are content, and though a module holds it."""
+    word = "w" + secrets.token_hex(8)
+    put("Choice", Enum("Choice", {word: 1}, module=__name__))
+    put(word, Enum(word, {"FIRST": 1}, module=__name__))
+    try:
+        for kind in (globals()["Choice"], globals()[word]):
+            for member in kind:
+                assert word not in str(Values(None, None, "").show(member))
+            assert word not in str(Values(None, None, "").show(kind))
+    finally:
+        put("Choice", Choice_)
+        del globals()[word]
+
+
+Choice_ = Choice
+
+
+def test_a_class_that_was_made_of_content_has_no_name() -> None:
+    """A module holds it under its name, and its source does not spell that: a base stands in."""
+    word = "w" + secrets.token_hex(8)
+    put(word, type(word, (ValueError,), {"__module__": __name__}))
+    nested = type(word, (), {"__module__": __name__, "__qualname__": f"Colour_.{word}"})
+    put("Colour_", type("Colour_", (), {"__module__": __name__, word: nested}))
+    try:
+        assert held_name(globals()[word]) is None
+        assert held_name(nested) is None
+        assert full_name(globals()[word]) == "ValueError"
+        assert error_type(globals()[word]()) == "other"
+    finally:
+        del globals()[word], globals()["Colour_"]
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("socket", "gaierror"),
+        ("decimal", "InvalidOperation"),
+        ("pydantic_core", "ValidationError"),
+        ("openai", "APIStatusError"),
+        ("sqlalchemy.exc", "IntegrityError"),
+        ("collections", "OrderedDict"),
+    ],
+)
+def test_classes_of_libraries_keep_their_names(module: str, name: str) -> None:
+    """Those of C code, of star imports and of other modules' making included."""
+    assert held_name(getattr(importlib.import_module(module), name)) == name
+
+
+def test_names_made_while_serving_are_not_learnt(flight: Flight, content: str) -> None:
+    """A restart takes no logger, level or thread for the program's own that content named."""
+    logging.getLogger(content)
+    logging.addLevelName(61, content)
+    names.learn()
+    LIVE.leave(flight, 0)
+    names.learn()
+    assert content not in names.loggers | names.levels | names.threads
+    assert names.logger(content, None) == "[withheld]"
+    assert names.level(content, 61) == "Level 61"
+
+
+def test_names_of_the_source_are_learnt_again(flight: Flight) -> None:
+    """A logger or level that the program's own source spells counts after any restart."""
+    logging.getLogger("tests.guards.named.in.this.source")
+    logging.addLevelName(62, "NAMED_IN_THIS_SOURCE")
+    names.learn()
+    assert names.logger(fresh("tests.guards.named.in.this.source"), None).endswith("source")
+    assert names.level(fresh("NAMED_IN_THIS_SOURCE"), 62) == "NAMED_IN_THIS_SOURCE"

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from zeroret.content.flight import CURRENT, LAST, Flight
-from zeroret.guards import threads
+from zeroret.guards import audit, threads
 
 
 @pytest.fixture
@@ -55,6 +55,39 @@ def test_threads_of_every_kind_carry_the_exchange(inside: Flight) -> None:
     assert seen == [inside] * 6
 
 
+def test_who_wraps_run_is_told_of_its_exception_inside(inside: Flight) -> None:
+    """A tracker that wraps a thread's run, as Sentry does, still finds the exchange afterwards."""
+    seen: list[Flight | None] = []
+
+    def start(self: threading.Thread) -> None:
+        run = self.run
+
+        def told() -> None:
+            try:
+                run()
+            except ValueError:
+                seen.append(CURRENT.get())
+
+        self.run = told  # type: ignore[method-assign] # as trackers do
+        start_plainly(self)
+
+    def fail() -> None:
+        raise ValueError
+
+    threads.uninstall()
+    start_plainly, threading.Thread.start = threading.Thread.start, start  # type: ignore[method-assign] # likewise
+    threads.install()
+    try:
+        thread = threading.Thread(target=fail)
+        thread.start()
+        thread.join()
+    finally:
+        threads.uninstall()
+        threading.Thread.start = start_plainly  # type: ignore[method-assign] # as it was
+        threads.install()
+    assert seen == [inside]
+
+
 def test_a_pools_worker_carries_it_for_one_job_only(inside: Flight) -> None:
     """The worker a pool starts inside an exchange does not stay in it."""
     with ThreadPoolExecutor(1) as pool:
@@ -74,9 +107,15 @@ def test_a_pools_worker_carries_it_for_one_job_only(inside: Flight) -> None:
 def test_own_threads_and_threads_of_no_exchange_carry_nothing(inside: Flight) -> None:
     """The library's threads outlive every exchange; others without one stay as they are."""
     seen: list[Flight | None] = []
-    own = threading.Thread(target=lambda: seen.append(CURRENT.get()), name="zeroret-test")
+
+    def see(_: object) -> None:
+        seen.append(CURRENT.get())
+
+    audit.register("zeroret.seen", see)
+    own = threading.Thread(target=audit._heard, args=("zeroret.seen", ()), name="zeroret-test")
     own.start()
     own.join()
+    audit.unregister("zeroret.seen", see)
     token, last = CURRENT.set(None), LAST.set(None)
     free = threading.Thread(target=lambda: seen.append(CURRENT.get()))
     free.start()

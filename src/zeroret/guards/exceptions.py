@@ -37,6 +37,7 @@ _HOOKS: Final = frozenset(
 _SUSPENDABLE: Final = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _base: Any = BaseException.__dict__
 _group: Any = BaseExceptionGroup.__dict__
+_syntax_message: Any = SyntaxError.__dict__["msg"]
 
 
 class StandIn(Exception):  # noqa: N818 - it stands in for an error, which has its own name
@@ -70,6 +71,17 @@ def stand_in(exc: BaseException) -> BaseException:
 def substitute(exc: BaseException, trace: TracebackType | None) -> BaseException:
     """Return a stand-in for any exception, exits included; *trace* overrides its traceback."""
     return _substitute(exc, trace, DEEPEST, {})
+
+
+def plain(exc: BaseException, trace: TracebackType | None) -> StandIn:
+    """Return a stand-in of no class that anybody takes apart; *trace* as for `substitute`."""
+    shown = tracebacks.places(trace or _base["__traceback__"].__get__(exc))
+    new = StandIn.__new__(StandIn)
+    # A stand-in knows the class it stands for, and nobody else's word is taken for it.
+    told = _sentence_of(exc) if type(exc) is StandIn else _sentence(exc, shown)
+    _set_sentence(new, told)
+    _base["__traceback__"].__set__(new, tracebacks.synthetic(shown))
+    return new
 
 
 def clear(exc: BaseException) -> None:
@@ -129,6 +141,8 @@ def _new(cls: type, sentence: str) -> BaseException:
         native: Any = native_base(made)
         new: BaseException = native.__new__(made)
         type.__getattribute__(made, "_zeroret").__set__(new, sentence)
+        if issubclass(made, SyntaxError):
+            _syntax_message.__set__(new, sentence)  # renderers ask for it, not for the text
     except Exception:  # noqa: BLE001 - a class may refuse in any way it likes; the plain one never does
         new = StandIn.__new__(StandIn)
         _set_sentence(new, sentence)

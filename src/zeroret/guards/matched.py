@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 from zeroret.content.redaction import redact
-from zeroret.guards import exceptions, formats, records, templates, tracebacks
+from zeroret.guards import exceptions, formats, noted, records, templates, tracebacks
 from zeroret.guards.values import NUMBER_LIMIT, NUMBERS, Values
 
 if TYPE_CHECKING:
@@ -18,6 +22,8 @@ if TYPE_CHECKING:
 _TEXT_KEYS: Final = ("name", "levelname", "threadName", "processName", "taskName")
 _PLACE_KEYS: Final = ("pathname", "filename", "module", "funcName")
 _SHORTEST_KEPT: Final = 8
+_DEEPEST: Final = 4
+_PLAIN: Final = frozenset({str, bytes, date, datetime, time, timedelta, Decimal, UUID})
 
 
 class Matcher:
@@ -84,17 +90,40 @@ def matched(
     for key in ("message", "asctime"):
         attributes.pop(key, None)
     message = given.get("msg")
+    if type(message) is dict and noted.is_noted(message):
+        return _of_dict(attributes, record, matcher, frame)
     text = message if type(message) is str else _text_of(message)
     constant = records.constant(text, frame) if type(message) is str else None
-    if constant is not None:
-        matcher.keep = frozenset(each for each in constant.pieces if len(each) >= _SHORTEST_KEPT)
-    else:
-        found = templates.template_of(text, frame)
-        if found is not None:
-            matcher.keep = frozenset(each for each in found.parts if len(each) >= _SHORTEST_KEPT)
+    matcher.keep = kept(text, frame)
     attributes["msg"], attributes["args"] = _rendered(
         text, given.get("args"), matcher, is_constant=constant is not None
     )
+    return _finished(attributes, record, matcher, frame)
+
+
+def kept(text: str, frame: FrameType | None) -> frozenset[str]:
+    """Return the literal text in a message that is the program's own, if it is of some length."""
+    constant = records.constant(text, frame)
+    if constant is not None:
+        pieces = constant.pieces
+    else:
+        found = templates.template_of(text, frame)
+        pieces = () if found is None else found.parts
+    return frozenset(each for each in pieces if len(each) >= _SHORTEST_KEPT)
+
+
+def _of_dict(
+    attributes: dict[str, Any], record: logging.LogRecord, matcher: Matcher, frame: FrameType | None
+) -> tuple[records.GuardedRecord, bool]:
+    """Return a record whose message is a mapping that was matched before, structlog's for one."""
+    attributes["args"] = None
+    return _finished(attributes, record, matcher, frame)
+
+
+def _finished(
+    attributes: dict[str, Any], record: logging.LogRecord, matcher: Matcher, frame: FrameType | None
+) -> tuple[records.GuardedRecord, bool]:
+    given = record.__dict__
     _match_names(attributes, given, matcher, frame)
     _match_trouble(attributes, record, matcher, frame)
     for key, value in given.items():
@@ -227,4 +256,19 @@ def _match_extra(attributes: dict[str, Any], key: str, value: object, matcher: M
     if matcher.text(key) != key:
         del attributes[key]
         return
-    attributes[key] = matcher.value(value)
+    shown = matcher.value(value)
+    # Handlers ask other objects for what their texts do not say: a request for its body.
+    attributes[key] = shown if _is_plain(shown, _DEEPEST) else matcher.text(str(shown))
+
+
+def _is_plain(value: object, depth: int) -> bool:
+    """Tell whether *value* says all it holds in its texts."""
+    kind = type(value)
+    if kind in NUMBERS or kind in _PLAIN:
+        return True
+    if depth and kind in (list, tuple, set, frozenset):
+        return all(_is_plain(each, depth - 1) for each in value)  # type: ignore[attr-defined] # one of them
+    if depth and kind is dict:
+        items = value.items()  # type: ignore[attr-defined] # exactly a dict
+        return all(_is_plain(k, 0) and _is_plain(v, depth - 1) for k, v in items)
+    return isinstance(value, PurePath)

@@ -10,8 +10,10 @@ import logging
 import re
 import sys
 import threading
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
+from zeroret.content.live import LIVE
 from zeroret.guards import source
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ METHODS: Final = frozenset(
     {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"}
 )
 """The request methods that may be shown (RFC 9110, 9.3; RFC 5789)."""
+
+REASONS: Final = frozenset(status.phrase for status in HTTPStatus)
+"""The reason phrases that Python knows (RFC 9110, 15)."""
 
 STANDARD_LEVELS: Final = {10: "DEBUG", 20: "INFO", 30: "WARNING", 40: "ERROR", 50: "CRITICAL"}
 """The levels every program has, by number."""
@@ -60,10 +65,23 @@ places: set[tuple[str, str, str, str]] = set()
 
 
 def learn() -> None:
-    """Take what the program has named so far, before any exchange, as its own names."""
-    loggers.update(name for name in logging.root.manager.loggerDict if type(name) is str)
-    levels.update(logging.getLevelNamesMapping())
-    threads.update(thread.name for thread in threading.enumerate() if type(thread.name) is str)
+    """Take what the program has named so far, before any exchange, as its own names.
+
+    Once an exchange has run, names may have been made of its content: then only those count that
+    are modules', or literals of the program's own source.
+    """
+    named = [name for name in list(logging.root.manager.loggerDict) if type(name) is str]
+    if not LIVE.busy and not LIVE.drops:
+        loggers.update(named)
+        levels.update(logging.getLevelNamesMapping())
+        threads.update(thread.name for thread in threading.enumerate() if type(thread.name) is str)
+        return
+    for name in named:
+        if name not in loggers and (name in sys.modules or source.is_programs_literal(name)):
+            _add(loggers, name)
+    for level in logging.getLevelNamesMapping():
+        if level not in levels and source.is_programs_literal(level):
+            _add(levels, level)
 
 
 def logger(name: object, frame: FrameType | None) -> str:

@@ -8,8 +8,19 @@ from operator import itemgetter
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-from zeroret.guards import exceptions, extras, formats, names, seals, source, templates, tracebacks
-from zeroret.guards.values import MOST_VALUES, NUMBER_LIMIT, NUMBERS, Values, number_of
+from zeroret.guards import (
+    arguments,
+    exceptions,
+    extras,
+    formats,
+    names,
+    noted,
+    seals,
+    source,
+    templates,
+    tracebacks,
+)
+from zeroret.guards.values import MOST_VALUES, NUMBER_LIMIT, NUMBERS, Values
 
 if TYPE_CHECKING:
     from zeroret.content.flight import Flight
@@ -28,8 +39,6 @@ _ALL: Final = itemgetter(
     *("name", "levelname", "threadName", "processName"),
     *("levelno", "lineno", "thread", "process", "created", "msecs", "relativeCreated"),
 )
-_TYPES: Final = (*[str] * 8, *[int] * 4, *[float] * 3)
-_NUMERIC: Final = "diouxXeEfFgGc"
 _CACHED: Final = 4096
 
 _known: dict[int, tuple[str, bool, formats.Format]] = {}
@@ -59,6 +68,14 @@ class GuardedRecord(logging.LogRecord):
         object.__setattr__(self, name, value)
         if sys._getframe(1).f_code is seals.PREPARE:  # noqa: SLF001 - the documented way to the caller's frame
             seals.seal(self)
+
+    def __copy__(self) -> GuardedRecord:
+        """Return a copy that is as good as this record is."""
+        copy = GuardedRecord.__new__(GuardedRecord)
+        copy.__dict__.update(self.__dict__)
+        if seals.is_sealed(self):
+            seals.seal(copy)
+        return copy
 
 
 def guarded(attributes: dict[str, Any]) -> GuardedRecord:
@@ -104,27 +121,30 @@ def is_clean(record: logging.LogRecord) -> bool:
         values = _ALL(attributes)
     except KeyError:
         return False
-    message, args, error, error_text, stack = values[:5]
+    message, args, error, error_text, stack, path, file, module, function = values[:9]
     known = _known.get(id(message))
-    clean = (
-        known is not None
-        and known[0] is message
-        and known[1]
-        and error is None
-        and error_text is None
-        and stack is None
-        and (not args or _are_numbers(args))
-        and tuple(map(type, values[5:])) == _TYPES
-    )
-    if not clean or (_HAS_TASK and not _is_task(attributes["taskName"])):
+    if (
+        known is None
+        or known[0] is not message
+        or not known[1]
+        or error is not None
+        or error_text is not None
+        or stack is not None
+        or (args and not _are_numbers(args))
+        or (_HAS_TASK and not _is_task(attributes["taskName"]))
+    ):
         return False
-    name, level, thread, process, levelno, line, ident, pid = values[9:17]
+    name, level, thread, process, levelno, line, ident, pid, created, msecs, since = values[9:]
     return (
+        type(name) is str is type(level) is type(thread) is type(process)
+        and type(path) is str is type(file) is type(module) is type(function)
+        and type(levelno) is int is type(line) is type(ident) is type(pid)
+        and type(created) is float is type(msecs) is type(since)
         # One look at four numbers: a set bit too high, or a sign, of any of them shows.
-        0 <= (levelno | line | ident | pid) < NUMBER_LIMIT
+        and 0 <= (levelno | line | ident | pid) < NUMBER_LIMIT
         and name in names.loggers
         and level in names.levels
-        and values[5:9] in names.places
+        and (path, file, module, function) in names.places
         and thread in names.threads
         and process in names.processes
     )
@@ -164,8 +184,8 @@ def strict(
     given = record.__dict__
     values = Values(flight, frame, source.place(frame))
     attributes = standard(given, frame)
-    message, args = _message(given.get("msg"), given.get("args"), values, frame)
-    attributes["msg"], attributes["args"] = message, args
+    said, args = message(given.get("msg"), given.get("args"), values, frame)
+    attributes["msg"], attributes["args"] = said, args
     _add_trouble(attributes, given, frame)
     for key, value in given.items():
         if key not in STANDARD and key not in _RENDERED:
@@ -253,81 +273,31 @@ def constant(message: str, frame: FrameType | None) -> formats.Format | None:
     return format_
 
 
-def _message(
-    message: object, args: object, values: Values, frame: FrameType | None
-) -> tuple[str, Any]:
-    """Return message and arguments as they may be shown, arity and keys kept."""
-    if type(message) is not str:
-        return str(values.show(message)), _arguments(args, None, values)[0]
-    format_ = constant(message, frame)
-    text = message
+def message(text: object, args: object, values: Values, frame: FrameType | None) -> tuple[Any, Any]:
+    """Return a message and its arguments as they may be shown, arity and keys kept.
+
+    Args:
+        text: The message; one that a guard noted is shown as it is.
+        args: What it formats, as a record holds it.
+        values: Decides about the values, and counts what it withholds.
+        frame: The frame that logs.
+    """
+    if noted.is_noted(text):
+        return text, arguments.shown(args, None, values)[0]
+    if type(text) is not str:
+        return str(values.show(text)), arguments.shown(args, None, values)[0]
+    format_ = constant(text, frame)
+    shown = text
     if format_ is None:
-        found = templates.template_of(message, frame)
+        found = templates.template_of(text, frame)
         if found is not None:
-            text = found.text
+            shown = found.text
             values.withheld += 1
         else:
-            closed = values.text(message)
-            text = values.mark(message) if closed is None else str(closed)
-        format_ = formats.parse(text) if found is not None and args else None
-    shown, texts = _arguments(args, format_, values)
+            closed = values.text(text)
+            shown = values.mark(text) if closed is None else str(closed)
+        format_ = formats.parse(shown) if found is not None and args else None
+    shown_args, texts = arguments.shown(args, format_, values)
     if format_ is not None and texts:
-        text = formats.as_text(text, format_, texts)
-    return text, shown
-
-
-def _arguments(
-    args: object, format_: formats.Format | None, values: Values
-) -> tuple[Any, set[int]]:
-    """Return the arguments as shown, and which conversions must become ``%s`` for them."""
-    conversions = format_.conversions if format_ is not None else ()
-    if args is None or (type(args) is tuple and not args):
-        return args, set()
-    if isinstance(args, dict):
-        return _named(args, conversions, values)
-    if type(args) is not tuple:
-        return (values.mark(args),), set(range(len(conversions)))
-    taking = [index for index, each in enumerate(conversions) for _ in range(each.stars + 1)]
-    shown: list[object] = []
-    texts: set[int] = set()
-    for position, value in enumerate(args):
-        index = taking[position] if position < len(taking) else None
-        kind = conversions[index].type if index is not None else "s"
-        shown.append(_one(value, kind, values))
-        if index is not None and (isinstance(shown[-1], str) or kind == "c"):
-            texts.add(index)
-    return tuple(shown), texts
-
-
-def _named(
-    args: dict[Any, Any], conversions: tuple[formats.Conversion, ...], values: Values
-) -> tuple[Any, set[int]]:
-    """Return the mapping with the keys that the message itself names, or a marker for it."""
-    if any(each.key is None for each in conversions) or not conversions:
-        return (values.mark(args),), set(range(len(conversions)))
-    shown: dict[str, object] = {}
-    texts: set[int] = set()
-    for index, each in enumerate(conversions):
-        key = each.key or ""
-        if key not in shown:
-            shown[key] = (
-                _one(dict.__getitem__(args, key), each.type, values)
-                if dict.__contains__(args, key)
-                else values.mark(args)
-            )
-        if isinstance(shown[key], str) or each.type == "c":
-            texts.add(index)
-    return shown, texts
-
-
-def _one(value: object, kind: str, values: Values) -> object:
-    """Return one argument as shown; an enum's number where the conversion asks for a number."""
-    if kind == "c":
-        return values.mark(value)
-    if kind in _NUMERIC and type(value) not in NUMBERS:
-        number = number_of(value)
-        if number is not None:
-            return values.show(number)
-    shown = values.show(value)
-    # `%d` of None raises where `%s` shows it.
-    return "None" if shown is None and kind in _NUMERIC else shown
+        shown = formats.as_text(shown, format_, texts)
+    return shown, shown_args

@@ -23,13 +23,28 @@ _seals: Final[WeakKeyDictionary[logging.LogRecord, tuple[object, ...]]] = WeakKe
 
 def seal(record: logging.LogRecord) -> None:
     """Note that what *record* says now may be shown."""
-    _seals[record] = _TEXTS(record.__dict__)
+    _seals[record] = _told(record)
 
 
 def is_sealed(record: logging.LogRecord) -> bool:
     """Tell whether *record* says what it said when it was sealed."""
     told = _seals.get(record)
+    if told is None:
+        return False
     try:
-        return told is not None and all(map(is_, told, _TEXTS(record.__dict__)))
+        tells = _told(record)
     except KeyError:
         return False
+    if len(told) != len(tells):
+        return False
+    # What was taken away since shows nothing.
+    return all(map(is_, told, tells)) or all(
+        one is other or other is None for one, other in zip(told, tells, strict=True)
+    )
+
+
+def _told(record: logging.LogRecord) -> tuple[object, ...]:
+    texts = _TEXTS(record.__dict__)
+    message = texts[0]
+    # structlog's messages are dicts, which can be written on.
+    return (*texts, *message.keys(), *message.values()) if type(message) is dict else texts

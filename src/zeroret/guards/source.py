@@ -7,9 +7,11 @@ when it is compiled under a module's name and run in its namespace.
 
 from __future__ import annotations
 
+import inspect
 import linecache
 import os
 import sys
+import sysconfig
 from pathlib import Path
 from types import CodeType, FrameType, ModuleType
 from typing import Any, Final, NamedTuple
@@ -19,6 +21,18 @@ SHORTEST: Final = 2
 
 DEEPEST: Final = 40
 """How many frames of a stack are looked at."""
+
+LIBRARIES: Final = tuple(
+    {
+        path + os.sep
+        for name in ("stdlib", "platstdlib", "purelib", "platlib")
+        if (path := sysconfig.get_path(name))
+    }
+)
+"""Where Python keeps its own modules and what was installed, as prefixes of file names."""
+
+STANDARD_LIBRARY: Final = (os.path.dirname(os.path.abspath(os.__file__)) + os.sep,)  # noqa: PTH100, PTH120 - a prefix of file names, as text
+"""Where Python keeps its own modules."""
 
 _CACHED: Final = 8192
 _module_dict: Any = vars(ModuleType)["__dict__"]
@@ -33,6 +47,8 @@ class Source(NamedTuple):
     """Qualified name and first line of every code object in the file."""
     constants: frozenset[str]
     """Every string constant in the file."""
+    names: frozenset[str]
+    """Every identifier that its module's and its classes' bodies use."""
 
 
 class _Known(NamedTuple):
@@ -54,7 +70,7 @@ def source_of(namespace: dict[str, Any]) -> Source | None:
     if source is not None and source.namespace is namespace:
         return source
     module = sys.modules.get(name)
-    if not isinstance(module, ModuleType) or _module_dict.__get__(module) is not namespace:
+    if not issubclass(type(module), ModuleType) or _module_dict.__get__(module) is not namespace:
         return None
     source = _sources[name] = _read(name, namespace)
     return source
@@ -106,6 +122,31 @@ def in_source(text: str, frame: FrameType | None) -> bool:
     return False
 
 
+def is_known_literal(text: str) -> bool:
+    """Tell whether *text* equals a literal in any source that was read so far."""
+    return any(text in known.constants for known in list(_sources.values()))
+
+
+def is_programs_literal(text: str) -> bool:
+    """Tell whether *text* equals a literal of the program's own modules; reads them all."""
+    if is_known_literal(text):
+        return True
+    for module in list(sys.modules.values()):
+        if issubclass(type(module), ModuleType):  # not isinstance, as in _assigns
+            namespace = _module_dict.__get__(module)
+            path = namespace.get("__file__")
+            if type(path) is str and not path.startswith(LIBRARIES):
+                source = source_of(namespace)
+                if source is not None and text in source.constants:
+                    return True
+    return False
+
+
+def is_own_name(text: str) -> bool:
+    """Tell whether *text* is, by identity, a literal of the program's that looks like a name."""
+    return text.isidentifier() and is_programs_literal(text) and sys.intern(text) is text
+
+
 def is_interned(text: str, frame: FrameType | None) -> bool:
     """Tell whether *text* is, by identity, an identifier-like literal of the sources on the stack.
 
@@ -146,8 +187,8 @@ def _known(code: CodeType, namespace: dict[str, Any]) -> _Known | None:
         return None
     if not _same_file(code.co_filename, source.path):
         return None
-    strings = (text for text in _strings(code.co_consts) if text in source.constants)
-    known = _Known(code, frozenset(map(id, strings)))
+    own = (text for text in strings(code.co_consts) if text in source.constants)
+    known = _Known(code, frozenset(map(id, own)))
     if len(_codes) >= _CACHED:
         _codes.clear()
     _codes[id(code)] = known
@@ -164,7 +205,7 @@ def _assigns(name: str, text: str, namespace: dict[str, Any]) -> bool:
     if source is not None and text in source.constants:
         return True
     for module in list(sys.modules.values()):
-        if isinstance(module, ModuleType):
+        if issubclass(type(module), ModuleType):  # not isinstance: `_cffi_backend.Lib` lies
             other = _module_dict.__get__(module)
             if other is not namespace and other.get(name) is text:
                 source = source_of(other)
@@ -178,16 +219,21 @@ def _read(name: str, namespace: dict[str, Any]) -> Source:
     path = namespace.get("__file__")
     code = _compiled(name, namespace, path) if type(path) is str else None
     if code is None:
-        return Source(namespace, "", frozenset(), frozenset())
+        return Source(namespace, "", frozenset(), frozenset(), frozenset())
     codes: set[tuple[str, int]] = set()
     constants: set[str] = set()
+    names: set[str] = set()
     waiting = [code]
     while waiting:
         code = waiting.pop()
         codes.add((code.co_qualname, code.co_firstlineno))
-        constants.update(_strings(code.co_consts))
+        if not code.co_flags & inspect.CO_OPTIMIZED:  # the body of a module or a class
+            names.update(code.co_names)
+        constants.update(strings(code.co_consts))
         waiting += [const for const in code.co_consts if isinstance(const, CodeType)]
-    return Source(namespace, code.co_filename, frozenset(codes), frozenset(constants))
+    return Source(
+        namespace, code.co_filename, frozenset(codes), frozenset(constants), frozenset(names)
+    )
 
 
 def _compiled(name: str, namespace: dict[str, Any], path: str) -> CodeType | None:
@@ -209,7 +255,7 @@ def _compiled(name: str, namespace: dict[str, Any], path: str) -> CodeType | Non
         return None
 
 
-def _strings(constants: tuple[Any, ...]) -> list[str]:
+def strings(constants: tuple[Any, ...]) -> list[str]:
     """Return the strings among *constants*, those of nested tuples and sets included."""
     found: list[str] = []
     for const in constants:
@@ -218,7 +264,7 @@ def _strings(constants: tuple[Any, ...]) -> list[str]:
             if len(const) >= SHORTEST:
                 found.append(const)
         elif kind is tuple:
-            found += _strings(const)
+            found += strings(const)
         elif kind is frozenset:
-            found += _strings(tuple(const))
+            found += strings(tuple(const))
     return found

@@ -6,9 +6,11 @@ do, and they are reset when the work ends. Other context stays as Python leaves 
 
 from __future__ import annotations
 
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
+from types import MethodType
 from typing import TYPE_CHECKING, Any, Final
 
 from zeroret.content.flight import CURRENT, LAST
@@ -36,16 +38,30 @@ _patch: Final = _Patch()
 
 
 class _Carried:
-    """A call that runs inside the exchange in which it was handed over."""
+    """A call that runs inside the exchange in which it was handed over.
 
-    __slots__ = ("_call", "_flight", "_last")
+    Args:
+        call: What is called.
+        flight: The exchange that runs.
+        last: The exchange that ran last.
+        to_the_end: Whether the thread ends with the call: then it stays in the exchange, since
+            trackers that wrap `run` are told of its exception after we have left.
+    """
+
+    __slots__ = ("_call", "_flight", "_last", "_to_the_end")
 
     def __init__(
-        self, call: Callable[..., Any], flight: Flight | None, last: Flight | None
+        self,
+        call: Callable[..., Any],
+        flight: Flight | None,
+        last: Flight | None,
+        *,
+        to_the_end: bool = False,
     ) -> None:
         self._call = call
         self._flight = flight
         self._last = last
+        self._to_the_end = to_the_end
 
     def __call__(self, /, *args: Any, **options: Any) -> Any:
         current, last = CURRENT.set(self._flight), LAST.set(self._last)
@@ -53,8 +69,9 @@ class _Carried:
         try:
             return self._call(*args, **options)
         finally:
-            CURRENT.reset(current)
-            LAST.reset(last)
+            if not self._to_the_end:
+                CURRENT.reset(current)
+                LAST.reset(last)
 
 
 def install() -> None:
@@ -84,17 +101,18 @@ def _starting(original: Callable[[threading.Thread], None]) -> Callable[[threadi
     @wraps(original)
     def start(self: threading.Thread) -> None:
         flight, last = CURRENT.get(), LAST.get()
-        if (flight is None and last is None) or self.name.startswith(OWN_PREFIX):
+        if (flight is None and last is None) or _is_own(self):
             original(self)
             return
         # On the instance, so that a subclass's own run() is what runs.
-        carried = _Carried(self.run, flight, last)
+        carried = _Carried(self.run, flight, last, to_the_end=True)
 
-        def run() -> None:
-            self.__dict__.pop("run", None)
+        def run(thread: threading.Thread) -> None:
+            thread.__dict__.pop("run", None)
             carried()
 
-        self.__dict__["run"] = run
+        # A method like any other: who else wraps `run` may look for its function.
+        self.__dict__["run"] = MethodType(run, self)
         try:
             original(self)
         except BaseException:
@@ -102,6 +120,16 @@ def _starting(original: Callable[[threading.Thread], None]) -> Callable[[threadi
             raise
 
     return start
+
+
+def _is_own(thread: threading.Thread) -> bool:
+    """Tell whether *thread* runs code of zeroret; clients can choose a name."""
+    if not thread.name.startswith(OWN_PREFIX):
+        return False
+    target = getattr(thread, "_target", None)
+    namespace = getattr(getattr(target, "__func__", target), "__globals__", {})
+    module = str(namespace.get("__name__"))
+    return module.startswith("zeroret.") and vars(sys.modules.get(module, sys)) is namespace
 
 
 def _submitting(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sysconfig
 from types import CodeType, FrameType, FunctionType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -17,13 +15,6 @@ LONGEST: Final = 64
 
 _HEAD: Final = 16
 _UNKNOWN: Final = "[withheld]"
-_LIBRARIES: Final = tuple(
-    {
-        path + os.sep
-        for name in ("stdlib", "platstdlib", "purelib", "platlib")
-        if (path := sysconfig.get_path(name))
-    }
-)
 
 
 class Place(NamedTuple):
@@ -81,7 +72,7 @@ def innermost(shown: Iterable[Place | int]) -> Place | None:
     for each in shown:
         if isinstance(each, Place) and each.path != _UNKNOWN:
             found = each
-            if not each.path.startswith(_LIBRARIES):
+            if not each.path.startswith(source.LIBRARIES):
                 own = each
     return own or found
 

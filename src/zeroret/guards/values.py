@@ -7,16 +7,21 @@ No code of a foreign object runs here: neither its ``__str__`` nor its ``__repr_
 from __future__ import annotations
 
 import sys
+from datetime import date, time, timedelta
+from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from uuid import UUID
 
 from zeroret.content import matching
 from zeroret.content.live import LIVE
-from zeroret.guards import names, source
-from zeroret.guards.classes import held_name, shown_name
+from zeroret.guards import names, noted, source
+from zeroret.guards.classes import held_name, is_spelt, shown_name
+from zeroret.guards.source import STANDARD_LIBRARY
 
 if TYPE_CHECKING:
-    from types import FrameType
+    from types import FrameType, ModuleType
 
     from zeroret.content.flight import Flight
 
@@ -29,7 +34,9 @@ MOST_VALUES: Final = 8
 NUMBERS: Final = frozenset({int, float, bool, type(None)})
 """The exact types whose values pass as they are."""
 
+_CACHED: Final = 512
 _enum_value: Any = object.__getattribute__
+_members: dict[int, tuple[type, set[str]]] = {}
 
 
 class ServerMade(str):
@@ -38,16 +45,23 @@ class ServerMade(str):
     __slots__ = ()
 
 
-def server_made(value: str) -> ServerMade:
-    """Vouch that *value* is the server's own, so that strict logging shows it.
+Vouched: TypeAlias = str | int | float | UUID | date | time | timedelta | Decimal | PurePath
+"""What `server_made` takes; a `datetime` is a `date`."""
+
+
+def server_made(value: Vouched) -> ServerMade:
+    """Vouch that *value* is the server's own, and return its text, which strict logging shows.
 
     It is still compared with the content of the exchange, and withheld if it quotes any.
 
     Raises:
-        TypeError: *value* is not a str.
+        TypeError: *value* is no text, number, id, time or path.
     """
-    if not isinstance(value, str):
-        raise TypeError(f"server_made() takes a str, not {shown_name(value)}")
+    if not isinstance(value, Vouched):
+        raise TypeError(
+            f"server_made() takes a str, number, UUID, date, time, timedelta or path, "
+            f"not {shown_name(value)}"
+        )
     return ServerMade(value)
 
 
@@ -72,6 +86,8 @@ class Values:
 
     def show(self, value: object) -> object:
         """Return *value* if it is provably not content, else a marker; a marker is a str."""
+        if noted.is_noted(value):
+            return value
         shown = self._closed(value)
         if shown is not _NOT_SHOWN and self._left > 0:
             self._left -= 1
@@ -111,7 +127,7 @@ class Values:
             live = LIVE.flights() if flight is None else ()
             shares = matching.shares(plain, flight, live, background=True)
             return _NOT_SHOWN if shares else plain
-        if value in names.METHODS or value in names.loggers:
+        if value in names.METHODS or value in names.REASONS or value in names.loggers:
             return value
         if flight is not None and (value in flight.names or value == flight.route_template()):
             return value
@@ -136,7 +152,10 @@ def number_of(value: object) -> int | None:
 
 
 def _member(kind: type, value: object) -> object:
-    """Return a member's name if the class that a module holds lists it under that name."""
+    """Return a member's name if the class that a module holds lists it, and its source spells it.
+
+    An enum can be made of content at run time and put into a module.
+    """
     if not issubclass(kind, Enum) or held_name(kind) is None:
         return _NOT_SHOWN
     try:
@@ -144,7 +163,32 @@ def _member(kind: type, value: object) -> object:
     except AttributeError:
         return _NOT_SHOWN
     members = type.__getattribute__(kind, "_member_map_")
-    return name if type(name) is str and members.get(name) is value else _NOT_SHOWN
+    if type(name) is not str or members.get(name) is not value:
+        return _NOT_SHOWN
+    return name if _is_programs(kind, name) else _NOT_SHOWN
+
+
+def _is_programs(kind: type[Enum], name: str) -> bool:
+    """Tell whether the enum's module spells the member's *name*; remembered by class."""
+    known = _members.get(id(kind))
+    if known is None or known[0] is not kind:
+        if len(_members) >= _CACHED:
+            _members.clear()
+        known = _members[id(kind)] = (kind, set())
+    if name in known[1]:
+        return True
+    module = sys.modules[type.__getattribute__(kind, "__module__")]
+    if is_spelt(name, vars(module)) or _is_converted(name, module):
+        known[1].add(name)
+        return True
+    return False
+
+
+def _is_converted(name: str, module: ModuleType) -> bool:
+    """Tell whether *name* is a constant of C code, as `signal` and `socket` make enums of."""
+    path = vars(module).get("__file__")
+    standard = type(path) is str and path.startswith(STANDARD_LIBRARY)
+    return standard and name in vars(module)
 
 
 def _is_current_error(value: str) -> bool:
