@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, Final
 
-from zeroret.guards import names, records
+from zeroret.integrations import access as lines
+from zeroret.integrations.access import NOTHING
 
 if TYPE_CHECKING:
     import logging
 
     from zeroret.content.flight import Flight
-
-NOTHING: Final = "-"
-"""What an access line shows where it shows nothing."""
 
 _LINE: Final = '%s - "%s %s HTTP/%s" %d'
 _SOCKET_LINES: Final = frozenset(
@@ -23,7 +20,6 @@ _SOCKET_LINES: Final = frozenset(
         '%s - "WebSocket %s" %d',
     }
 )
-_VERSIONS: Final = frozenset({"1.0", "1.1", "2", "3"})
 
 
 def access(record: logging.LogRecord, flight: Flight | None) -> logging.LogRecord | None:
@@ -39,39 +35,18 @@ def access(record: logging.LogRecord, flight: Flight | None) -> logging.LogRecor
     args: Any = record.args
     if type(args) is not tuple or type(record.msg) is not str:
         return None
+    template = lines.template(flight)
     if record.name == "uvicorn.access" and record.msg == _LINE and len(args) == 5:  # noqa: PLR2004 - uvicorn's five
         _, method, _, version, status = args
-        shown_version = version if version in _VERSIONS else NOTHING
         shown: tuple[object, ...] = (
             NOTHING,
-            method if method in names.METHODS else NOTHING,
-            template(flight),
-            shown_version + took(flight),
-            number(status),
+            lines.method(method),
+            template,
+            lines.version(version) + lines.took(flight),
+            lines.number(status),
         )
     elif record.name == "uvicorn.error" and record.msg in _SOCKET_LINES and len(args) in (2, 3):
-        shown = (NOTHING, template(flight), *map(number, args[2:]))
+        shown = (NOTHING, template, *map(lines.number, args[2:]))
     else:
         return None
-    attributes = records.standard(record.__dict__, None)
-    attributes["name"] = str.__str__(record.name)
-    attributes["msg"], attributes["args"] = record.msg, shown
-    return records.guarded(attributes)
-
-
-def template(flight: Flight | None) -> str:
-    """Return the route template of *flight*, never a path."""
-    route = flight.route_template() if flight is not None else None
-    return route if route is not None else NOTHING
-
-
-def took(flight: Flight | None) -> str:
-    """Return `` 3.2ms`` since the exchange began, or nothing if that is unknown."""
-    if flight is None or not flight.started:
-        return ""
-    return f" {(time.perf_counter() - flight.started) * 1000:.1f}ms"
-
-
-def number(value: object) -> int:
-    """Return a status or a size; 0 if it is none."""
-    return value if type(value) is int and 0 <= value < 2**53 else 0
+    return lines.line(record, str.__str__(record.name), record.msg, shown)
