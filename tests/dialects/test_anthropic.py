@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zeroret.dialects import ANTHROPIC_MESSAGES
+from zeroret.dialects import named
 
 if TYPE_CHECKING:
-    from zeroret.dialects.answer import Parts, StreamReader
+    from zeroret.dialects.answer import Parts
+    from zeroret.dialects.streams import StreamReader
 
 
 class Text:
@@ -58,7 +59,7 @@ def read(
 ) -> tuple[StreamReader, Text, int | None]:
     """Read a stream; the third value is how many bytes had passed when it was called terminal."""
     text = Text()
-    reader = ANTHROPIC_MESSAGES.stream(text, hold=hold)
+    reader = named("anthropic.messages").stream(text, hold=hold)
     terminal = None
     passed = 0
     for piece in chunks:
@@ -222,7 +223,7 @@ def test_a_message_is_read_at_its_end() -> None:
     usage = {"input_tokens": 3, "output_tokens": 4, "output_tokens_details": {"thinking_tokens": 1}}
     for block in (usage, None):
         text = Text()
-        reader = ANTHROPIC_MESSAGES.body(text)
+        reader = named("anthropic.messages").body(text)
         body = {"type": "message", "model": "m-1", "content": content, "usage": block}
         reader.feed(json.dumps(body).encode())
         reader.finish(complete=True, count=True)
@@ -237,7 +238,7 @@ def test_a_message_is_read_at_its_end() -> None:
 
 def test_an_error_body_is_an_error() -> None:
     """An error answer is flagged and has no usage."""
-    reader = ANTHROPIC_MESSAGES.body(None)
+    reader = named("anthropic.messages").body(None)
     reader.feed(b'{"type":"error","error":{"type":"overloaded_error","message":"no"}}')
     reader.finish(complete=True, count=False)
     assert reader.error

@@ -22,7 +22,7 @@ from zeroret.dialects import DIALECTS, detect
         ("/v1/messages", "anthropic.messages"),
         ("/messages", "anthropic.messages"),
         ("/anthropic/v1/messages/", "anthropic.messages"),
-        ("/v1/messages/count_tokens", None),
+        ("/v1/messages/count_tokens", "anthropic.count_tokens"),
         ("/v1/messages/batches", None),
         ("/v1/threads/thread_abc/messages", None),
         ("/api/conversations/7/messages/", None),

@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zeroret.dialects import OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, Dialect
-from zeroret.dialects.answer import HOLD_LIMIT, Parts, StreamReader
+from zeroret.dialects import Dialect, named
+from zeroret.dialects.answer import Parts
 from zeroret.dialects.openai import read_usage
+from zeroret.dialects.streams import HOLD_LIMIT, StreamReader
 from zeroret.dialects.usage import COUNTS, Usage, fold
 
 CHAT = "openai.chat"
+CHATS = named(CHAT)
 
 
 class Text:
@@ -45,7 +47,7 @@ USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 
 
 def read(
-    chunks: list[bytes], *, hold: bool, dialect: Dialect = OPENAI_CHAT, complete: bool = True
+    chunks: list[bytes], *, hold: bool, dialect: Dialect = CHATS, complete: bool = True
 ) -> tuple[StreamReader, Text, int | None]:
     """Read a stream; the third value is how many bytes had passed when it was called terminal."""
     text = Text()
@@ -232,7 +234,7 @@ def test_broken_utf8_is_counted_as_the_client_sees_it() -> None:
 def test_what_a_stream_holds_is_bounded(size: int) -> None:
     """Past the limit a holding reader counts as it goes, and nothing is lost."""
     text = Text()
-    reader = OPENAI_CHAT.stream(text, hold=True)
+    reader = CHATS.stream(text, hold=True)
     piece = delta("x" * size)
     number = 3 * HOLD_LIMIT // len(piece)
     most = 0
@@ -246,7 +248,7 @@ def test_what_a_stream_holds_is_bounded(size: int) -> None:
 
 def test_a_stream_that_nobody_counts_is_not_kept() -> None:
     """Without a counter, of a stream of errors say, only the usual bound is held."""
-    reader = OPENAI_CHAT.stream(None, hold=True)
+    reader = CHATS.stream(None, hold=True)
     for _ in range(60_000):
         reader.feed(delta("x" * 20))
     assert reader.held < 2 * HOLD_LIMIT
@@ -355,7 +357,7 @@ def test_folding_is_the_same_from_the_last_whole_report(usages: list[Usage], see
 def test_an_embedding_has_no_output() -> None:
     """Embeddings report their input, by either name, and put out nothing."""
     for usage in ({"prompt_tokens": 8, "total_tokens": 8}, {"total_tokens": 8}):
-        reader = OPENAI_EMBEDDINGS.body(None)
+        reader = named("openai.embeddings").body(None)
         reader.feed(json.dumps({"model": "e", "data": [], "usage": usage}).encode())
         reader.finish(complete=True, count=False)
         assert (reader.usage.input_tokens, reader.usage.output_tokens) == (8, 0)
@@ -364,7 +366,7 @@ def test_an_embedding_has_no_output() -> None:
 def test_embeddings_without_usage_are_recognised() -> None:
     """Vectors put out nothing even where no usage is reported; another answer says nothing."""
     for data, output in (([{"embedding": [0.5]}], 0), (None, None), ("x", None)):
-        reader = OPENAI_EMBEDDINGS.body(None)
+        reader = named("openai.embeddings").body(None)
         reader.feed(json.dumps({"data": data}).encode())
         reader.finish(complete=True, count=True)
         assert reader.recognised is (output == 0)
@@ -376,7 +378,7 @@ def test_a_body_is_read_at_its_end_only() -> None:
     """A JSON answer in pieces is read whole; half of one says nothing."""
     body = json.dumps({"model": "m", "choices": [{"text": "hi"}], "usage": USAGE}).encode()
     for step in (1, 7, 1000):
-        reader = OPENAI_COMPLETIONS.body(None)
+        reader = named("openai.completions").body(None)
         for i in range(0, len(body), step):
             assert not reader.feed(body[i : i + step])
         reader.finish(complete=True, count=False)
@@ -385,7 +387,7 @@ def test_a_body_is_read_at_its_end_only() -> None:
         assert reader.held == 0
     for piece, whole in ((body[:-1], False), (body, True)):
         # a client that left after the last byte had its answer
-        reader = OPENAI_COMPLETIONS.body(None)
+        reader = named("openai.completions").body(None)
         reader.feed(piece)
         reader.finish(complete=False, count=False)
         assert reader.usage.whole is whole
@@ -395,7 +397,7 @@ def test_a_body_is_read_at_its_end_only() -> None:
 def test_a_body_without_usage_gives_its_text() -> None:
     """Messages and tool calls of a body without usage are handed over to be counted."""
     text = Text()
-    reader = OPENAI_CHAT.body(text)
+    reader = CHATS.body(text)
     call = {"function": {"name": "f", "arguments": "{}"}}
     message = {"content": "hi", "tool_calls": [call]}
     reader.feed(json.dumps({"choices": [{"index": 0, "message": message}]}).encode())

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zeroret.dialects.request import RequestHead, parse, read_request
+from zeroret.dialects.request import RequestHead, model_in, parse, read_request
 
 
 @pytest.mark.parametrize(
@@ -69,3 +70,18 @@ def test_any_bytes_are_read_or_malformed(body: bytes) -> None:
     head = read_request(body)
     assert isinstance(head.malformed, bool)
     assert parse(body) is None or isinstance(parse(body), dict)
+
+
+@pytest.mark.parametrize(
+    ("raw", "model"),
+    [
+        (b'"m"', "m"),
+        (b'"\xff"', None),
+        (b"7", None),
+        (b"", None),
+        (b'"' + b"x" * 2000 + b'"', None),
+    ],
+)
+def test_a_model_that_was_passed_over_is_read_or_is_none(raw: bytes, model: str | None) -> None:
+    """The name in an answer is read late, when its bytes may prove to be no text."""
+    assert model_in(msgspec.Raw(raw)) == model

@@ -1,98 +1,84 @@
 """The wire formats of LLM APIs: request and response bytes in; model, usage and text out.
 
-One file per API family, found through the literal registry below and imported on first use. Every
-reader is sans-I/O and tolerant: it never raises on what it is fed, and never changes a byte.
+One file per API family or endpoint, found through the literal registry below and imported on first
+use; third parties add theirs by the entry point group ``zeroret.dialects``. Every reader is
+sans-I/O and tolerant: it never raises on what it is fed, and never changes a byte.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from zeroret.dialects.dialect import Dialect
+from zeroret.dialects.openai_table import ANTHROPIC, OPENAI
+from zeroret.dialects.routes import Index, Route
+from zeroret.dialects.vendors import VENDORS
 
 if TYPE_CHECKING:
-    from zeroret.dialects.answer import BodyReader, Count, StreamReader
+    from collections.abc import Iterator
 
-
-class Dialect:
-    """One wire format: its name and the readers of its responses.
-
-    *name* is the record's ``dialect``; *prompt* says how the request holds its prompt (``chat``,
-    ``text``, ``embeddings`` or ``messages``); *reports* is True where every complete stream carries
-    usage unasked.
-    """
-
-    __slots__ = ("_family", "_module", "name", "prompt", "reports")
-
-    def __init__(self, name: str, module: str, prompt: str, *, reports: bool = False) -> None:
-        self.name = name
-        self.prompt = prompt
-        self.reports = reports
-        self._module = module
-        self._family: Any = None
-
-    def __repr__(self) -> str:
-        return f"Dialect({self.name!r})"
-
-    def body(self, count: Count | None) -> BodyReader:
-        """Return a reader of one JSON response; *count* takes its text if it must be counted."""
-        reader: BodyReader = self._load().Body(self.name, count)
-        return reader
-
-    def stream(self, count: Count | None, *, hold: bool) -> StreamReader:
-        """Return a reader of one event stream.
-
-        With *hold* the text is counted only if no usage came; else it is counted as it passes.
-        """
-        reader: StreamReader = self._load().Stream(self.name, count, hold=hold)
-        return reader
-
-    def _load(self) -> Any:
-        if self._family is None:
-            self._family = import_module(self._module)
-        return self._family
-
-
-OPENAI_CHAT: Final = Dialect("openai.chat", "zeroret.dialects.openai", "chat")
-OPENAI_COMPLETIONS: Final = Dialect("openai.completions", "zeroret.dialects.openai", "text")
-OPENAI_EMBEDDINGS: Final = Dialect("openai.embeddings", "zeroret.dialects.openai", "embeddings")
-ANTHROPIC_MESSAGES: Final = Dialect(
-    "anthropic.messages", "zeroret.dialects.anthropic", "messages", reports=True
-)
+__all__ = ["DIALECTS", "Dialect", "add", "detect", "every", "named"]
 
 DIALECTS: Final[tuple[Dialect, ...]] = (
-    OPENAI_CHAT,
-    OPENAI_COMPLETIONS,
-    OPENAI_EMBEDDINGS,
-    ANTHROPIC_MESSAGES,
+    *OPENAI,
+    *ANTHROPIC,
+    *VENDORS,
 )
-"""Every dialect that can be read."""
+"""Every dialect that this package reads."""
 
-_BY_LAST_SEGMENT: Final = {
-    "completions": OPENAI_COMPLETIONS,
-    "embeddings": OPENAI_EMBEDDINGS,
-    "messages": ANTHROPIC_MESSAGES,
-}
-
-_MESSAGE_COLLECTIONS: Final = frozenset(
-    {"channels", "chats", "conversations", "rooms", "sessions", "threads"}
+_NOT_OURS: Final = (
+    "channels/{id}/messages",
+    "chats/{id}/messages",
+    "conversations/{id}/messages",
+    "rooms/{id}/messages",
+    "sessions/{id}/messages",
+    "threads/{id}/messages",
 )
-"""Parents of ``{id}/messages`` in APIs that are not Anthropic's, OpenAI's assistants first."""
+"""Paths of APIs that only look like one of these, OpenAI's assistants first."""
+
+_added: Final[dict[str, Dialect]] = {}
+_index: Final[Index[Dialect]] = Index()
+for _dialect in DIALECTS:
+    _index.add(_dialect.routes, _dialect)
+_index.add([Route(_path) for _path in _NOT_OURS], None)
+_by_name: Final = {dialect.name: dialect for dialect in DIALECTS}
 
 
-def detect(path: str) -> Dialect | None:
+def detect(path: str, method: str = "POST") -> Dialect | None:
     """Return the dialect whose endpoint *path* is, by its last segments; None for any other path.
 
-    Prefixes (``/openai/deployments/x``) and a trailing slash are tolerated; the case is not.
+    Prefixes (``/openai/deployments/x``) and a trailing slash are tolerated; the case is not. A GET
+    may open a websocket.
     """
-    if path.endswith("/chat/completions"):
-        return OPENAI_CHAT
-    dialect = _BY_LAST_SEGMENT.get(path[path.rfind("/") + 1 :])
-    if dialect is None:
-        # the common path leaves here; only a trailing slash earns a second look
-        return detect(path.rstrip("/")) if path[-1:] == "/" and path.strip("/") else None
-    if dialect is OPENAI_EMBEDDINGS:
+    dialect = _index.find(path)
+    if dialect is None or method in dialect.methods:
         return dialect
-    segments = path.split("/")
-    if dialect is OPENAI_COMPLETIONS:
-        return OPENAI_CHAT if segments[-2:-1] == ["chat"] else dialect
-    return None if segments[-3:-2] and segments[-3] in _MESSAGE_COLLECTIONS else dialect
+    return dialect if method == "GET" and dialect.speaks_socket else None
+
+
+def named(name: str) -> Dialect:
+    """Return the dialect of that name, this package's or one that was added.
+
+    Raises:
+        KeyError: there is none.
+    """
+    return _by_name[name] if name in _by_name else _added[name]
+
+
+def every() -> Iterator[Dialect]:
+    """Give every dialect, those of third parties last."""
+    yield from DIALECTS
+    yield from _added.values()
+
+
+def add(dialect: Dialect) -> None:
+    """Take up a third party's dialect; on a path that both know, this package's own wins.
+
+    Raises:
+        ValueError: there is another one of that name.
+    """
+    if dialect.name in _by_name or _added.get(dialect.name, dialect) is not dialect:
+        raise ValueError(f"there is a dialect of the name {dialect.name!r} already")
+    if dialect.name not in _added:
+        _added[dialect.name] = dialect
+        _index.add(dialect.routes, dialect)

@@ -7,14 +7,20 @@ cumulative: it overwrites, key by key.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final
+import re
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import msgspec
 
 from zeroret.dialects import sse
-from zeroret.dialects.answer import FAULTS, LARGE, BodyReader, Count, Parts, StreamReader
-from zeroret.dialects.request import model_name
-from zeroret.dialects.usage import Reading, Usage, as_count, details
+from zeroret.dialects.answer import FAULTS, BodyReader
+from zeroret.dialects.request import model_in
+from zeroret.dialects.streams import LARGE, StreamReader
+from zeroret.dialects.template import MARK
+from zeroret.dialects.usage import Reading, Usage, as_count, details, opened, stated
+
+if TYPE_CHECKING:
+    from zeroret.dialects.answer import Count, Parts
 
 _KEYS: Final = (
     "input_tokens",
@@ -25,19 +31,23 @@ _KEYS: Final = (
 _SILENT: Final = frozenset({"signature_delta", "citations_delta"})
 """Deltas that deliver no tokens of their own."""
 
+_NOTHING: Final = msgspec.Raw()
 
-class _Head(msgspec.Struct):
-    """What is read of an answer or event whose text is of no interest."""
 
-    type: Any = None
-    usage: Any = None
-    model: Any = None
-    message: Any = None
-    error: Any = None
+class _Message(msgspec.Struct):
+    """What is read of a message whose text is of no interest; undecoded where it may be large."""
+
+    usage: msgspec.Raw = _NOTHING
+    model: msgspec.Raw = _NOTHING
+
+
+class _Head(_Message):
+    type: str | None = None
+    error: msgspec.Raw = _NOTHING
+    message: _Message | None = None
 
 
 class _Body(msgspec.Struct):
-    type: Any = None
     content: Any = None
 
 
@@ -76,12 +86,8 @@ class Tally:
         self._start = counts
 
     def final(self, block: object) -> None:
-        """Take a cumulative usage; one that names the output makes all older ones moot."""
-        counts = self._counts(block)
-        if "output_tokens" in counts:
-            self._final = counts
-        else:
-            self._final.update(counts)
+        """Take a cumulative usage."""
+        self._final.update(self._counts(block))
 
     def usage(self) -> Usage:
         """Return what is known now."""
@@ -99,6 +105,7 @@ class Tally:
 
     def _counts(self, block: object) -> dict[str, int]:
         if not isinstance(block, dict):
+            self.malformed += block is not None
             return {}
         report = Reading()
         counts = {
@@ -109,6 +116,11 @@ class Tally:
             counts["thinking_tokens"] = thinking
         self.malformed += report.malformed
         return counts
+
+
+def names_all(block: object) -> bool:
+    """Return whether a usage *block* names every count: then no older one matters."""
+    return isinstance(block, dict) and all(as_count(block.get(key)) is not None for key in _KEYS)
 
 
 def read_block(index: int, block: object, parts: Parts) -> bool:
@@ -140,10 +152,10 @@ class Body(BodyReader):
 
     def _read(self, body: bytes, *, count: bool) -> None:
         head = _head.decode(body)
-        self.model = model_name(head.model)
-        self.error = head.type == "error" or bool(head.error)
+        self.model = model_in(head.model)
+        self.error = head.type == "error" or stated(head.error)
         tally = Tally()
-        tally.final(head.usage)
+        tally.final(opened(head.usage))
         self.usage = tally.usage()
         self.malformed += tally.malformed
         if not count or self._count is None or self.usage.whole:
@@ -165,6 +177,7 @@ class Stream(StreamReader):
     __slots__ = ("_started", "_tally")
 
     MARKERS: ClassVar[tuple[bytes, ...]] = (b"message_stop", b"error")
+    TEXT: ClassVar = re.compile(rb'"(?:text|thinking|partial_json)": ?"')
 
     def __init__(self, name: str, count: Count | None, *, hold: bool) -> None:
         super().__init__(name, count, hold=hold)
@@ -200,7 +213,7 @@ class Stream(StreamReader):
         kind, data = sse.event(block)
         if kind not in {b"", b"message_stop", b"error"}:
             return
-        head = self._decode(data)
+        head = self._decoded(_head, data)
         said = head.type if head is not None else None
         if said == "message_stop" or (head is None and kind == b"message_stop"):
             self.terminal = True
@@ -210,45 +223,37 @@ class Stream(StreamReader):
     def _scan_usage(self, text: bytes) -> None:
         if not self._started:
             for block in sse.blocks_with(text, b'"message_start"'):
-                self._take_head(self._decode(sse.event(block)[1]))
+                self._take_head(self._decoded(_head, sse.event(block)[1]))
                 if self._started:
                     break
         found: list[object] = []
         for block in sse.blocks_with_from_end(text, b'"message_delta"'):
-            head = self._decode(sse.event(block)[1])
-            if head is None or head.type != "message_delta":
-                continue
-            usage = head.usage
-            found.append(usage)
-            if isinstance(usage, dict) and as_count(usage.get("output_tokens")) is not None:
-                break
-        for report in reversed(found):
-            self._tally.final(report)
+            head = self._decoded(_head, sse.event(block)[1])
+            if head is not None and head.type == "message_delta":
+                found.append(usage := opened(head.usage))
+                if names_all(usage):
+                    break
+        for usage in reversed(found):
+            self._tally.final(usage)
         self._settle()
 
     def _scan_errors(self, text: bytes) -> None:
         for block in sse.blocks_with(text, b"error"):
-            head = self._decode(sse.event(block)[1])
+            head = self._decoded(_head, sse.event(block)[1])
             if head is not None and head.type == "error":
                 self.error = True
-
-    def _decode(self, data: bytes) -> _Head | None:
-        try:
-            return _head.decode(data)
-        except FAULTS:
-            return None
 
     def _take_head(self, head: _Head | None) -> None:
         """Take usage, model and error out of one event."""
         if head is None:
             return
         if head.type == "message_delta":
-            self._tally.final(head.usage)
-        elif head.type == "message_start" and isinstance(head.message, dict):
+            self._tally.final(opened(head.usage))
+        elif head.type == "message_start" and head.message is not None:
             self._started = True
-            self._tally.start(head.message.get("usage"))
+            self._tally.start(opened(head.message.usage))
             if self.model is None:
-                self.model = model_name(head.message.get("model"))
+                self.model = model_in(head.message.model)
         elif head.type == "error":
             self.error = True
 
@@ -257,23 +262,20 @@ class Stream(StreamReader):
         self.malformed += self._tally.malformed
         self._tally.malformed = 0
 
-    def _read_event(self, kind: bytes, data: bytes, parts: Parts) -> bool:
-        try:
-            event = _event.decode(data)
-        except FAULTS:
-            try:
-                data.decode()
-            except UnicodeDecodeError:
-                # an event stream is decoded with replacement (WHATWG): so the client sees it
-                return self._read_event(kind, data.decode(errors="replace").encode(), parts)
-            return False
-        self._read_whole(event, parts)
-        return True
+    def _read_event(self, kind: bytes, data: bytes, parts: Parts) -> bool:  # noqa: ARG002 - the data says its type too
+        if data.strip() == b"[DONE]":
+            return True  # some servers end every stream so
+        event = self._decoded(_event, data)
+        if event is not None:
+            self._read_whole(event, parts)
+            return True
+        self._take_head(self._decoded(_head, data))
+        self._settle()
+        return False
 
     def _read_lines(self, lines: bytes, parts: Parts) -> bool:
-        try:
-            events = _event.decode_lines(lines)
-        except FAULTS:
+        events = self._decoded_lines(_event, lines)
+        if events is None:
             return False
         for event in events:
             self._read_whole(event, parts)
@@ -306,8 +308,24 @@ class Stream(StreamReader):
             if delta.type not in _SILENT:
                 self.opaque = True
             return
+        if not text:
+            return
         index = event.index if type(event.index) is int else 0
         place = parts.get((index, 0))
         if place is None:
             place = parts[index, 0] = []
         place.append(text)
+
+    def _meaning(self, event: bytes) -> tuple[int, int] | None:
+        try:
+            whole = _event.decode(sse.event(event)[1])
+        except FAULTS:
+            return None
+        if whole.type != "content_block_delta" or stated(whole.error):
+            return None
+        parts: Parts = {}
+        self._read_delta(whole, parts)
+        if list(parts.values()) != [[MARK]]:
+            return None
+        self.recognised = True
+        return next(iter(parts))

@@ -23,12 +23,13 @@ class EventBuffer:
 
     `feed` returns the events that became whole as one run of bytes with LF line ends, each event
     closed by a blank line; `finish` returns the unfinished rest. `dropped` counts the events that
-    were longer than `EVENT_LIMIT`.
+    were longer than *limit* bytes.
     """
 
-    __slots__ = ("_after_cr", "_seen", "_skipping", "_started", "_text", "dropped")
+    __slots__ = ("_after_cr", "_limit", "_seen", "_skipping", "_started", "_text", "dropped")
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = EVENT_LIMIT) -> None:
+        self._limit = limit
         self._text = bytearray()
         self._seen = 0
         self._after_cr = False
@@ -62,7 +63,7 @@ class EventBuffer:
             self._started = True
         if not text and self._started and not self._skipping and data.endswith(b"\n\n"):
             # the usual case: whole events behind whole events, so nothing need be copied
-            return data if len(data) <= EVENT_LIMIT else self._without_long(data)
+            return data if len(data) <= self._limit else self._without_long(data)
         text += data
         if not self._started:
             if len(text) < len(_BOM) and _BOM.startswith(text):
@@ -95,9 +96,9 @@ class EventBuffer:
             with memoryview(text) as view:
                 whole = bytes(view[: end + 2])
             del text[: end + 2]
-            if len(whole) > EVENT_LIMIT:
+            if len(whole) > self._limit:
                 whole = self._without_long(whole)
-        if len(text) > EVENT_LIMIT + _SLACK:
+        if len(text) > self._limit + _SLACK:
             self.dropped += 1
             self._skipping = True
             del text[: -1 if text.endswith(b"\n") else len(text)]
@@ -106,7 +107,7 @@ class EventBuffer:
 
     def _without_long(self, whole: bytes) -> bytes:
         blocks = whole[:-2].split(b"\n\n")
-        kept = [block for block in blocks if len(block.lstrip(b"\n")) <= EVENT_LIMIT]
+        kept = [block for block in blocks if len(block.lstrip(b"\n")) <= self._limit]
         self.dropped += len(blocks) - len(kept)
         return b"".join([block + b"\n\n" for block in kept])
 

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 LARGEST: Final = 2**53
 """The largest count that is believed: beyond it JSON numbers stop being exact."""
+
+BLOCK_LIMIT: Final = 2**16
+"""The most bytes that one small part of an answer, such as a usage block, may have."""
+
+OVERSIZED: Final = "oversized"
+"""What a part with more bytes is read as: no part of its kind."""
+
+UNREADABLE: Final = "unreadable"
+"""What a part is read as that only looked like JSON: broken UTF-8, numbers beyond all range."""
+
+_FAULTS: Final = (msgspec.DecodeError, RecursionError, ValueError)
+
+_any: Final = msgspec.json.Decoder()
 
 
 class Usage(msgspec.Struct):
@@ -32,6 +45,11 @@ class Usage(msgspec.Struct):
         """Whether both sides are known."""
         return self.input_tokens is not None and self.output_tokens is not None
 
+    @property
+    def decisive(self) -> bool:
+        """Whether both sides are known and something was used: no older report matters then."""
+        return self.whole and bool(self.input_tokens or self.output_tokens)
+
 
 COUNTS: Final = tuple(name for name in Usage.__struct_fields__ if name != "malformed")
 """The fields of `Usage` that are token counts."""
@@ -43,6 +61,7 @@ def fold(known: Usage, newer: Usage) -> Usage:
     Reports are running totals, so they are never added. A zero is a report like any other.
     """
     if newer.whole:
+        newer.malformed += known.malformed
         return newer
     for name in COUNTS:
         value = getattr(newer, name)
@@ -72,6 +91,45 @@ class Reading:
                 self.malformed += 1
             return number
         return None
+
+
+def fold_used(known: Usage, newer: Usage) -> Usage:
+    """Return the same, but nothing at all cannot come after something: some servers end so."""
+    used = known.input_tokens or known.output_tokens
+    if used and newer.whole and not newer.decisive:
+        newer = Usage(malformed=newer.malformed)
+    return fold(known, newer)
+
+
+def total(known: Usage, more: Usage) -> Usage:
+    """Return the sum of two usages of different answers; what neither knows stays unknown."""
+    for name in COUNTS:
+        value = getattr(more, name)
+        if value is not None:
+            setattr(known, name, (getattr(known, name) or 0) + value)
+    known.malformed += more.malformed
+    return known
+
+
+def opened(raw: msgspec.Raw, limit: int = BLOCK_LIMIT) -> Any:
+    """Return what stands in *raw*: None for nothing, `OVERSIZED` for more than *limit* bytes.
+
+    Never raises: what was passed over unread may be `UNREADABLE`.
+    """
+    size = len(raw)
+    if not size:
+        return None
+    if size > limit:
+        return OVERSIZED
+    try:
+        return _any.decode(raw)
+    except _FAULTS:
+        return UNREADABLE
+
+
+def stated(raw: msgspec.Raw) -> bool:
+    """Return whether *raw* holds something that counts as said: an error, say, that is not null."""
+    return len(raw) > 0 and bool(opened(raw))
 
 
 def details(value: object) -> dict[str, object]:
