@@ -16,6 +16,7 @@ from zeroret.usage.models import (
     MOST_REMEMBERED,
     OTHER,
     PROVIDERS,
+    REGIONS,
     ModelNames,
     catalogue,
 )
@@ -23,7 +24,8 @@ from zeroret.usage.models import (
 NAMES = ModelNames(["house-model", "Ours: large"])
 KNOWN = sorted(catalogue())
 TAIL = re.compile(
-    r"-latest|[-@]20[23][0-9][01][0-9][0-3][0-9]|-20[23][0-9]-[01][0-9]-[0-3][0-9]", re.ASCII
+    r"[-:]latest|:[0-9]{1,3}(?:\.[0-9])?[bm][a-zA-Z0-9_-]*|[-@]20[23][0-9][01][0-9][0-3][0-9]|-20[23][0-9]-[01][0-9]-[0-3][0-9]",
+    re.ASCII,
 )
 
 
@@ -33,10 +35,17 @@ def composed(name: str) -> bool:
     known = catalogue() | {"house-model", "Ours: large"}
     parts = name.split("/")
     for cut in range(min(3, len(parts))):
-        rest = "/".join(parts[cut:])
+        whole = "/".join(parts[cut:])
+        region, _, inner = whole.partition(".")
+        rests = [whole, inner] if region in REGIONS else [whole]
         bases = {
-            rest,
-            *(rest[: tail.start()] for tail in TAIL.finditer(rest) if tail.end() == len(rest)),
+            *rests,
+            *(
+                rest[: tail.start()]
+                for rest in rests
+                for tail in TAIL.finditer(rest)
+                if tail.end() == len(rest)
+            ),
         }
         if set(parts[:cut]) <= PROVIDERS and bases & known:
             return True
@@ -49,7 +58,10 @@ def composed(name: str) -> bool:
      "claude-sonnet-4-5", "claude-opus-4-1@20250805", "claude-3-5-haiku-latest", "gemini-pro",
      "us.anthropic.claude-sonnet-4-20250514-v1:0", "anthropic/claude-3.5-sonnet",
      "openrouter/anthropic/claude-3.5-sonnet", "azure/gpt-4o", "models/gemini-2.5-flash",
-     "openai/gpt-4o-2024-08-06", "house-model", "house-model-20260101", "Ours: large"],
+     "openai/gpt-4o-2024-08-06", "house-model", "house-model-20260101", "Ours: large",
+     "us.amazon.nova-lite-v1:0", "apac.house-model", "llama3", "llama3:latest", "gemma3:1b",
+     "qwen2.5:0.5b", "llama3.1:70b-instruct-q4_K_M", "ollama/gpt-oss:20b", "gpt-oss:20b-fp16",
+     "rerank-english-v3.0", "cohere.embed-v4:0"],
 )  # fmt: skip
 def test_known_names_are_kept(name: str) -> None:
     """A known name is recorded as given, the second time as the first."""
@@ -64,11 +76,27 @@ def test_known_names_are_kept(name: str) -> None:
      "gpt-4o-2024-02-30", "gpt-4o-19990101", f"gpt-4o-{LAST_YEAR + 1}0101", "gpt-4o-2024-0806",
      "gpt-4o@latest", "gpt-4o-latest-latest", "gpt-4o-٢٠٢٤-٠٨-٠٦", "secret/gpt-4o", "/gpt-4o",
      "openai//gpt-4o", "openai/azure/bedrock/gpt-4o", "gpt-4o/openai", "gpt-4o:secret",
-     "ft:secret:org::id", "ft:", "ft:secret", "x" * (LONGEST + 1), "other"],
+     "ft:secret:org::id", "ft:", "ft:secret", "x" * (LONGEST + 1), "other", "mars.gpt-4o",
+     "us.secret", "us.eu.gpt-4o", ".gpt-4o", "us.", "llama3:secret", "llama3:70b-secret",
+     "llama3:1234b", "llama3:", "llama3:70b:70b"],
 )  # fmt: skip
 def test_other_names_are_other(name: str) -> None:
     """Whatever is not a known name in an allowed form is not repeated."""
     assert NAMES.known(name) == OTHER
+
+
+BEDROCK = "arn:aws:bedrock:us-east-1:123456789012"
+
+
+def test_a_public_models_address_shows_the_model() -> None:
+    """The account and the region of an ARN are not recorded, nor what an account made itself."""
+    for kind in ("foundation-model", "inference-profile"):
+        known = NAMES.known(f"{BEDROCK}:{kind}/us.amazon.nova-lite-v1:0")
+        assert known == "us.amazon.nova-lite-v1:0"
+        assert NAMES.known(f"{BEDROCK}:{kind}/secret") == OTHER
+    for kind in ("application-inference-profile", "custom-model", "imported-model"):
+        assert NAMES.known(f"{BEDROCK}:{kind}/otnfa2ysixqd") == OTHER
+    assert NAMES.known("arn:aws:sagemaker:us-east-1:123456789012:endpoint/gpt-4o") == OTHER
 
 
 @pytest.mark.parametrize("value", [None, "", 3, b"gpt-4o", ["gpt-4o"], {"model": "gpt-4o"}])
@@ -111,6 +139,7 @@ NEAR = st.builds(
             st.sampled_from(["house-model", "Ours: large", "/", "-", "@", ":", "ft:", "-latest"]),
             st.sampled_from(sorted(PROVIDERS)).map(lambda provider: f"{provider}/"),
             st.sampled_from(["-20240806", "@20240806", "-2024-08-06", "-20249999", "20240806"]),
+            st.sampled_from(["us.", "eu.", ":70b", ":7b-q4_0", ":latest", f"{BEDROCK}:"]),
             st.text(max_size=3),
         ),
         max_size=5,

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from zeroret.errors import ConfigurationError
+from zeroret.tokens import vocabulary
 from zeroret.tokens.counting import TokenStream
 from zeroret.tokens.models import resolve
-from zeroret.tokens.vocabulary import NAMES
 
 __all__ = ["TokenCounter", "TokenStream"]
 
@@ -18,8 +18,9 @@ __all__ = ["TokenCounter", "TokenStream"]
 class TokenCounter:
     """Counts tokens for any model; see `docs/tokens.md` for what is exact.
 
-    *models* gives names or prefixes of models the encoding that counts them, ``o200k_base`` or
-    ``cl100k_base``; anything else raises `ConfigurationError`. Never opens a connection.
+    *models* gives names or prefixes of models the encoding that counts them: ``o200k_base``,
+    ``cl100k_base``, or the path of a ``tokenizer.json`` (extra ``huggingface``); anything else
+    raises `ConfigurationError`. Never opens a connection.
     """
 
     __slots__ = ("_models",)
@@ -31,12 +32,14 @@ class TokenCounter:
                 f"a {type(models).__name__} was given"
             )
         for name, encoding in (models or {}).items():
-            if not isinstance(name, str) or not name.strip() or encoding not in NAMES:
-                allowed = " or ".join(sorted(NAMES))
+            good = isinstance(name, str) and name.strip() and isinstance(encoding, str)
+            if not good or not vocabulary.is_named(encoding):
+                allowed = " or ".join(sorted(vocabulary.NAMES))
                 raise ConfigurationError(
-                    f"models={{{name!r}: {encoding!r}}} is not understood: "
-                    f"give a model's name or prefix, and {allowed}"
+                    f"models={{{name!r}: {encoding!r}}} is not understood: give a model's name or "
+                    f"prefix, and {allowed}, or the path of a tokenizer.json"
                 )
+            vocabulary.check(encoding)
         self._models = {name.strip().lower(): encoding for name, encoding in (models or {}).items()}
 
     def __repr__(self) -> str:

@@ -7,6 +7,7 @@ gaps closed (provider prefixes, capitals, ``ft:gpt-4.1``). Every other name is c
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -34,8 +35,17 @@ _FAMILIES: Final[dict[str, str]] = {
     "o3": "o200k_base",
     "o4-mini": "o200k_base",
 }
+_LONGEST: Final = max(map(len, _FAMILIES))
 _JOINTS: Final = "-:@_"
 """What may stand between a family's name and the rest; a point would make ``gpt-4`` of gpt-4.2."""
+
+
+_THINKS: Final = re.compile(r"(?:^|[/:])(?:o\d|gpt-[5-9])", re.IGNORECASE)
+
+
+def thinks(model: str | None) -> bool:
+    """Return whether *model* puts out reasoning that is billed and never delivered."""
+    return isinstance(model, str) and _THINKS.search(model) is not None
 
 
 def resolve(model: str | None, overrides: Mapping[str, str] | None = None) -> tuple[str, bool]:
@@ -58,7 +68,7 @@ def resolve(model: str | None, overrides: Mapping[str, str] | None = None) -> tu
         for candidate in (name, base):
             if found := _longest(candidate, lowered):
                 return lowered[found], True
-    found = _longest(base, _FAMILIES)
+    found = _longest(base, _FAMILIES, _LONGEST)
     return (_FAMILIES[found], True) if found else (STAND_IN, False)
 
 
@@ -70,13 +80,14 @@ def _base(name: str) -> str:
     return name.rpartition("/")[2].removeprefix("openai.")
 
 
-def _longest(name: str, prefixes: Mapping[str, str]) -> str:
-    """Return the longest of *prefixes* that begins *name* as a whole word, or the empty string."""
-    return max((one for one in prefixes if one and _begins(name, one)), key=len, default="")
+def _longest(name: str, prefixes: Mapping[str, str], most: int | None = None) -> str:
+    """Return the longest of *prefixes* that begins *name* as a whole word, or the empty string.
 
-
-def _begins(name: str, prefix: str) -> bool:
-    if not name.startswith(prefix):
-        return False
-    rest = name[len(prefix) : len(prefix) + 1]
-    return not rest or rest in _JOINTS or not prefix[-1].isalnum()
+    *most* is the length of the longest prefix, if it is known; no more of a name is looked at.
+    """
+    most = max(map(len, prefixes), default=0) if most is None else most
+    for end in range(min(len(name), most), 0, -1):
+        ends = end == len(name) or name[end] in _JOINTS or not name[end - 1].isalnum()
+        if ends and name[:end] in prefixes:
+            return name[:end]
+    return ""

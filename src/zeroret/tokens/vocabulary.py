@@ -16,8 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from zeroret.errors import ConfigurationError
+from zeroret.tokens import local
+from zeroret.tokens.local import LocalTokenizer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import tiktoken
 
 DATA: Final = Path(__file__).with_name("data")
@@ -57,14 +61,48 @@ NAMES: Final = frozenset(_PATTERNS)
 """The encodings that can be counted with."""
 
 _encodings: dict[str, tiktoken.Encoding] = {}
+_files: dict[str, LocalTokenizer] = {}
 _threads: dict[str, threading.Thread] = {}
 _ending = False
 # reentrant, so that a signal handler that forks while its thread loads does not wait for itself
 _lock = threading.RLock()
 
 
+def is_named(name: str) -> bool:
+    """Tell whether *name* is one of `NAMES`, or looks like the path of a tokenizer's file."""
+    return name in NAMES or name.endswith(local.SUFFIX)
+
+
+def check(name: str) -> None:
+    """Refuse what is neither one of `NAMES` nor the path of a tokenizer's file.
+
+    Raises:
+        ConfigurationError: it is neither.
+        MissingExtraError: it is a file, and the package that reads it is not installed.
+    """
+    if not is_named(name):
+        raise ConfigurationError(f"unknown encoding {name!r}: use {' or '.join(sorted(NAMES))}")
+    if name not in NAMES:
+        local.check(name)
+
+
+def encoder(name: str) -> Callable[[str], list[int]]:
+    """Return what turns text into the ids of *name*, loading it on first use; any thread may ask.
+
+    Raises what `check` raises, and `ConfigurationError` for a file that holds no tokenizer.
+    """
+    check(name)
+    if name in NAMES:
+        return encoding(name).encode_ordinary
+    found = _files.get(name)
+    if found is None:
+        with _lock:
+            found = _files.get(name) or _files.setdefault(name, LocalTokenizer(name))
+    return found.encode_ordinary
+
+
 def encoding(name: str) -> tiktoken.Encoding:
-    """Return the encoding *name*, loading it on first use; any thread may ask.
+    """Return the encoding *name* of `NAMES`, loading it on first use; any thread may ask.
 
     Raises `ConfigurationError` if there is no such encoding.
     """
@@ -82,12 +120,12 @@ def encoding(name: str) -> tiktoken.Encoding:
 
 def loaded(name: str) -> bool:
     """Return whether `encoding` answers at once."""
-    return name in _encodings
+    return name in _encodings or name in _files
 
 
 def load_in_background(name: str) -> None:
     """Start to load *name* in a thread, unless it is loaded, loading or unknown. Never raises."""
-    if name in _encodings or name not in NAMES or _ending:
+    if loaded(name) or _ending:
         return
     with contextlib.suppress(Exception):
         # tiktoken imports this and it registers fork hooks, which must not happen during a fork
@@ -129,7 +167,7 @@ def _load(name: str) -> tiktoken.Encoding:
 def _warm(name: str) -> None:
     # what fails here fails again, in the thread that counts, and is handled there
     with contextlib.suppress(Exception):
-        encoding(name)
+        encoder(name)
 
 
 def _before_fork() -> None:

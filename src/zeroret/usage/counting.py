@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Final
 
 from zeroret.tokens import framing, vocabulary
+from zeroret.tokens.models import thinks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,17 +17,6 @@ PLACES: Final = 256
 """The most choices or blocks that are counted apart; what comes beyond shares one count."""
 
 _BEYOND: Final = (-1, -1)
-
-_THINKS_UNSEEN: Final = re.compile(r"(?:^|[/:])(?:o\d|gpt-[5-9])", re.IGNORECASE)
-"""Models whose output holds reasoning that is billed and never delivered."""
-
-_FRAMINGS: Final = {
-    "chat": framing.count_chat,
-    "text": framing.count_text,
-    "embeddings": framing.count_embeddings,
-    "messages": framing.count_messages,
-}
-"""How the prompts of each kind of request are framed."""
 
 
 class DeliveredText:
@@ -77,7 +66,7 @@ class DeliveredText:
             if shared is not None:
                 return shared
             place = _BEYOND
-        if model is not None and _THINKS_UNSEEN.search(model):
+        if thinks(model):
             self._exact = False
         stream = self._streams[place] = self._counter.stream(model=model)
         return stream
@@ -87,7 +76,7 @@ def count_prompt(
     kind: str, request: dict[str, Any], counter: TokenCounter, model: str | None
 ) -> PromptCount:
     """Return the tokens and images of the prompt of a decoded *request* of one *kind*."""
-    return _FRAMINGS[kind](request, counter, model)
+    return framing.FORMS[kind](request, counter, model)
 
 
 def best_model(counter: TokenCounter, *names: str | None) -> str | None:

@@ -6,7 +6,10 @@ import hashlib
 import os
 import random
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 _ACCOUNT: Final = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _DIGEST: Final = "sha256"
@@ -42,6 +45,12 @@ def parse_id(text: str) -> bytes:
 def issued_at(raw: bytes) -> float:
     """Return the wall-clock seconds, to the millisecond, at which a UUIDv7 was minted."""
     return int.from_bytes(raw[:6], "big") / 1000
+
+
+def least_id(moment: datetime) -> str:
+    """Return the text that sorts before every UUIDv7 minted at *moment* or later."""
+    milliseconds = max(int(moment.timestamp() * 1000), 0)
+    return format_id(milliseconds.to_bytes(6, "big") + bytes(10))
 
 
 class Pseudonyms:

@@ -2,41 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from zeroret.dialects.answer import StreamReader
-from zeroret.dialects.encoding import Inflate, coding
-from zeroret.dialects.request import RequestHead, model_name, parse, read_request
-from zeroret.dialects.usage import Usage, as_count
-from zeroret.tokens.counting import BYTES_PER_TOKEN
-from zeroret.tokens.framing import PromptCount
-from zeroret.usage.counting import DeliveredText, best_model, count_prompt, prepare
-from zeroret.usage.metered import Metered
+from zeroret.dialects.encoding import coding
+from zeroret.dialects.request import RequestHead
+from zeroret.dialects.socket import SocketReader
+from zeroret.dialects.usage import COUNTS, Usage
+from zeroret.usage.answered import Answered, ignore
+from zeroret.usage.aside import Job
+from zeroret.usage.asked import COUNT_LIMIT, REQUEST_LIMIT, Asked
+from zeroret.usage.counting import best_model, prepare
+from zeroret.usage.metered import Metered, weakest
+from zeroret.usage.said import Said
+from zeroret.usage.upstream import UpstreamCalls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+    from typing import Unpack
 
     from zeroret.dialects import Dialect
-    from zeroret.dialects.answer import Reader
     from zeroret.tokens import TokenCounter
+    from zeroret.tokens.framing import PromptCount
+    from zeroret.usage.meters import Marks
+    from zeroret.usage.said import Counts
 
-__all__ = ["REQUEST_LIMIT", "Meter", "Metered"]
-
-REQUEST_LIMIT: Final = 32 * 2**20
-"""The most bytes of a request body that are referenced; joining them takes as much once more."""
-
-COUNT_LIMIT: Final = 2**20
-"""The longest request body whose prompt is counted; a megabyte takes some 50 ms."""
-
-_CLIENT_ERROR: Final = 400
-_STRENGTH: Final[dict[str, int]] = {"reported": 0, "counted": 1, "estimated": 2}
-
-
-def _ignore(_: bytes, /) -> bool:
-    """Take nothing."""
-    return False
+__all__ = ["COUNT_LIMIT", "REQUEST_LIMIT", "Meter", "Metered"]
 
 
 class Meter:
@@ -44,148 +34,171 @@ class Meter:
 
     Calls come in the order of the wire: `request_start`, `request_chunk`, `request_end`,
     `response_start`, `response_chunk`, `finish`. None of them raises. Only references to chunks
-    are held, and none after `finish`.
+    are held, and none after `finish`. On a websocket each chunk is one frame.
 
-    The source of each side, strongest first: the handler's own `report`, the usage the response
-    carries, a local count of what was delivered (of the prompt, for the input). Nothing is counted
-    for a response of status 400 or more, or one this dialect does not send.
+    The source of each side, strongest first: the handler's own `report`, the sum over the calls of
+    instrumented clients, the usage the response carries, a local count of what was delivered (of
+    the prompt, for the input). Nothing is counted for a response of status 400 or more, or one this
+    dialect does not send. Usage that is told at every retrieval is taken once, as *marks* tell.
     """
 
     __slots__ = (
-        "_body",
-        "_body_size",
-        "_chunks",
-        "_coding",
+        "_answered",
+        "_asked",
         "_counter",
-        "_counts",
-        "_delivered",
         "_dialect",
-        "_head",
-        "_inflate",
         "_malformed",
+        "_marks",
         "_may_count",
         "_metered",
-        "_reader",
         "_said",
-        "_said_model",
-        "_size",
-        "_status",
+        "_upstream",
+        "owed",
         "response_chunk",
         "stream",
     )
 
     response_chunk: Callable[[bytes], bool]
 
-    def __init__(
-        self, dialect: Dialect | None, counter: TokenCounter, *, may_count: bool = True
+    def __init__(  # noqa: PLR0913 - what a runtime says of every exchange
+        self,
+        dialect: Dialect | None,
+        counter: TokenCounter,
+        *,
+        path: str = "",
+        method: str = "POST",
+        may_count: bool = True,
+        marks: Marks | None = None,
     ) -> None:
         self._dialect = dialect
+        self._asked = None if dialect is None else Asked(dialect, path)
+        self._answered = (
+            None if dialect is None else Answered(dialect, counter, self._model, method)
+        )
         self._counter = counter
         self._may_count = may_count
-        self._chunks: list[bytes] = []
-        self._size = 0
-        self._coding = ""
-        self._body = b""
-        self._body_size = 0
-        self._head: RequestHead | None = None
-        self._status: int | None = None
-        self._reader: Reader | None = None
-        self._inflate: Inflate | None = None
-        self._counts = False
-        self._delivered: DeliveredText | None = None
+        self._marks = marks
         self._malformed = 0
-        self._said: Usage | None = None
-        self._said_model: str | None = None
+        self._said: Said | None = None
+        self._upstream: UpstreamCalls | None = None
         self._metered: Metered | None = None
+        self.owed: Job[PromptCount | None] | None = None
+        """After `finish`, the count of a long prompt that is not done yet; nobody waits for it."""
         self.stream: bool | None = None
         """Whether the response is a stream; before it starts, whether one was asked for."""
         # the one call per event goes straight to the reader
-        self.response_chunk = _ignore
+        self.response_chunk = ignore
         """``response_chunk(chunk) -> bool``: take a piece of the body; True when it completes the
-        dialect's terminal event."""
+        dialect's terminal event, and on a websocket when the counts have changed."""
 
     @property
     def request_model(self) -> str | None:
         """The model the request names, as sent; known after `request_end`."""
-        return None if self._head is None else self._head.model
+        head = None if self._asked is None else self._asked.head
+        return None if head is None else head.model
 
     @property
     def held(self) -> int:
         """Bytes of content referenced now, characters that wait to be counted included."""
-        held = sum(map(len, self._chunks)) + len(self._body)
-        if self._delivered is not None:
-            held += self._delivered.held
-        return held if self._reader is None else held + self._reader.held
+        parts = (self._asked, self._answered)
+        return sum(part.held for part in parts if part is not None)
 
     @property
     def failed(self) -> bool:
         """Whether the response said that it is an error. Asking ends the reading, as complete."""
         return self.finish(complete=True).error
 
-    def request_start(self, content_type: str | bytes, content_encoding: str | bytes) -> None:  # noqa: ARG002 - every dialect's request is JSON, whatever its type says
+    def request_start(self, content_type: str | bytes, content_encoding: str | bytes) -> None:  # noqa: ARG002 - every dialect's request is JSON or a form, whatever its type says
         """Take the two request headers that say how to read the body."""
-        self._coding = coding(content_encoding)
+        if self._asked is not None:
+            self._asked.start(content_encoding)
 
-    def request_chunk(self, chunk: bytes) -> None:
-        """Reference a piece of the request body."""
-        if self._dialect is None or self._metered is not None:
+    def request_query(self, query: bytes) -> None:
+        """Take the query of a request that may open a websocket, which has no body."""
+        if self._asked is None or self._answered is None or self._answered.method != "GET":
             return
         try:
-            self._size += len(chunk)
-            if self._size <= REQUEST_LIMIT:
-                self._chunks.append(chunk)
-            else:
-                self._chunks.clear()
+            self._asked.query(query)
         except Exception:  # noqa: BLE001 - a fault of ours must not reach the reply
+            self._malformed += 1
+
+    def request_chunk(self, chunk: bytes) -> None:
+        """Reference a piece of the request body, or read a frame of a websocket."""
+        asked, answered = self._asked, self._answered
+        if asked is None or answered is None or self._metered is not None:
+            return
+        try:
+            if isinstance(answered.reader, SocketReader):
+                asked.names(answered.reader.came(chunk))
+            else:
+                asked.chunk(chunk)
+        except Exception:  # noqa: BLE001 - as above
             self._give_up()
 
     def request_end(self) -> None:
         """Read the head of the request; what may be counted is made ready in the background."""
-        if self._dialect is None or self._head is not None or self._metered is not None:
+        asked = self._asked
+        if asked is None or asked.head is not None or self._metered is not None:
             return
         try:
-            self._read_request()
+            self._read_request(asked)
         except Exception:  # noqa: BLE001 - as above
             self._give_up()
+
+    @property
+    def reads_headers(self) -> bool:
+        """Whether `response_headers` is asked for, before `response_start`."""
+        return self._dialect is not None and self._dialect.reads_headers
+
+    def response_headers(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Take the response's headers, whatever the case of their names."""
+        if self._answered is None or self._metered is not None:
+            return
+        try:
+            self._answered.headers(headers)
+        except Exception:  # noqa: BLE001 - as above
+            self._malformed += 1
 
     def response_start(
         self, status: int, content_type: str | bytes, content_encoding: str | bytes
     ) -> None:
         """Choose the reader of the response by its status and two of its headers."""
-        dialect = self._dialect
-        if dialect is None or self._metered is not None:
+        answered = self._answered
+        if answered is None or self._metered is not None:
             return
         try:
-            self._status = status
             kind = content_type if isinstance(content_type, bytes) else content_type.encode()
-            self._choose(dialect, kind.lower(), coding(content_encoding))
+            head = (None if self._asked is None else self._asked.head) or RequestHead()
+            packed = coding(content_encoding)
+            answered.start(status, kind.lower(), packed, head, counts=self._may_count)
+            self.stream = answered.stream
+            self.response_chunk = answered.feed
         except Exception:  # noqa: BLE001 - as above
             self._give_up()
 
-    def report(
-        self,
-        *,
-        input_tokens: int | None = None,
-        output_tokens: int | None = None,
-        model: str | None = None,
-    ) -> None:
-        """Take the handler's own word, which wins; what is no count is left out."""
-        said = self._said or Usage()
-        for name, value in (("input_tokens", input_tokens), ("output_tokens", output_tokens)):
-            count = as_count(value)
-            if count is not None:
-                setattr(said, name, count)
-            elif value is not None:
-                self._malformed += 1
-        self._said = said
-        self._said_model = model_name(model) or self._said_model
+    def report(self, *, model: str | None = None, **counts: Unpack[Counts]) -> bool:
+        """Take the handler's own word, which wins; False if something of it cannot be believed."""
+        if self._said is None:
+            self._said = Said()
+        faults = self._said.take(counts, model)
+        self._malformed += faults
+        return not faults
+
+    def upstream_call(self, metered: Metered | None) -> None:
+        """Add a call that the handler made upstream; None for an attempt that failed."""
+        if self._upstream is None:
+            self._upstream = UpstreamCalls()
+        if metered is None:
+            self._upstream.fail()
+        else:
+            self._upstream.add(metered)
 
     def peek(self) -> Metered:
         """Return what is known so far; of a stream, what its first events reported."""
         if self._metered is not None:
             return self._metered
-        if isinstance(self._reader, StreamReader):
-            self._reader.glance()
+        if self._answered is not None:
+            self._answered.glance()
         return self._result(self._reported(), [], None)
 
     def finish(self, *, complete: bool) -> Metered:
@@ -204,145 +217,120 @@ class Meter:
             self._drop()
         return self._metered
 
-    def _read_request(self) -> None:
-        body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
-        self._chunks = []
-        if self._coding and body:
-            inflate = Inflate(self._coding)
-            body = inflate.feed(body)
-            if not inflate.readable:
-                body = b""
-                self._malformed += 1
-        self._body_size = len(body)
-        self._body = body if len(body) <= COUNT_LIMIT else b""
-        head = self._head = read_request(body) if body else RequestHead()
-        self._malformed += head.malformed
+    def _read_request(self, asked: Asked) -> None:
+        head = asked.end()
+        dialect = self._dialect
         self.stream = head.stream
-        reports = head.include_usage or (self._dialect is not None and self._dialect.reports)
-        if self._may_count and head.stream and not reports:
-            prepare(self._counter, head.model)
-
-    def _choose(self, dialect: Dialect, kind: bytes, name: str) -> None:
-        head = self._head or RequestHead()
-        counts = self._may_count and self._status is not None and self._status < _CLIENT_ERROR
-        self._counts = counts
-        count = self._count if counts else None
-        streamed = kind.startswith(b"text/event-stream")
-        if streamed or (head.stream and b"json" not in kind and counts):
-            hold = head.include_usage or dialect.reports or not counts
-            hold = hold or not prepare(self._counter, self._model())
-            self._reader = dialect.stream(count, hold=hold)
-        else:
-            self._reader = dialect.body(count)
-        self.stream = streamed or head.stream
-        if name:
-            self._inflate = Inflate(name)
-            self.response_chunk = self._feed_encoded
-        else:
-            # one call per chunk, straight to the reader, which guards itself
-            self.response_chunk = self._reader.feed
+        reports = head.include_usage or (dialect is not None and dialect.reports)
+        if self._may_count:
+            if head.stream and not reports:
+                prepare(self._counter, head.model)
+            asked.count_ahead(self._counter, self._model(), reports=reports)
 
     def _model(self) -> str | None:
-        named = None if self._reader is None else self._reader.model
-        return best_model(self._counter, self._said_model, self.request_model, named)
+        """Return the model whose vocabulary is to count."""
+        said = None if self._said is None else self._said.model
+        return best_model(self._counter, said, self.request_model, self._response_model())
 
-    def _count(self, parts: dict[tuple[int, int], list[str]]) -> None:
-        if self._delivered is None:
-            self._delivered = DeliveredText(self._counter)
-        self._delivered.count(parts, self._model)
-
-    def _feed_encoded(self, chunk: bytes, /) -> bool:
-        inflate, reader = self._inflate, self._reader
-        if inflate is None or reader is None:
-            return False
-        plain = inflate.feed(chunk)
-        if not inflate.readable:
-            self._give_up()
-            return False
-        return reader.feed(plain) if plain else False
+    def _response_model(self) -> str | None:
+        reader = None if self._answered is None else self._answered.reader
+        return None if reader is None else reader.model
 
     def _finish(self, *, complete: bool) -> Metered:
-        said = self._said
-        reader = self._reader
-        sources: list[str] = []
-        images: int | None = None
-        if reader is not None:
-            unsaid = said is None or not said.whole
-            reader.finish(complete=complete, count=self._counts and unsaid)
+        answered, sources = self._answered, list[str]()
+        reader = None if answered is None else answered.reader
+        if answered is None or reader is None:
+            return self._result(self._reported(), sources, None)
+        count = answered.counts and (self._said is None or not self._said.whole)
+        reader.finish(complete=complete, count=count)
+        self._take_once(answered)
         usage = self._reported()
         if usage.input_tokens is not None or usage.output_tokens is not None:
-            sources.append("reported")
-        if reader is None or not self._counts or usage.whole:
-            return self._result(usage, sources, images)
-        if usage.output_tokens is None and reader.recognised:
-            delivered = self._delivered
-            usage.output_tokens, exact = (0, True) if delivered is None else delivered.total()
-            sources.append("counted" if exact and not reader.opaque else "estimated")
-        if usage.input_tokens is None and (reader.recognised or not complete):
-            prompt = self._prompt()
-            if prompt is not None:
+            sources.append(self._source())
+        unreported = answered.unreported() if count else None
+        if unreported is not None:
+            usage.output_tokens = (usage.output_tokens or 0) + unreported
+            sources.append("estimated")
+        elif answered.counts and not usage.whole and reader.way is None:
+            return self._counted(answered, usage, sources, complete=complete)
+        elif complete and self._asked is not None:
+            self._asked.reported()
+        return self._result(usage, sources, None)
+
+    def _take_once(self, answered: Answered) -> None:
+        """Leave out what was taken at an earlier retrieval; note what later ones will tell."""
+        reader, marks = answered.reader, self._marks
+        if reader is None or reader.way is None or self._asked is None or self._dialect is None:
+            return
+        key = f"{self._dialect.provider} {reader.key or self._asked.value('id')}"
+        if reader.way != "later":
+            take = None if marks is None else marks.first if reader.way == "first" else marks.claim
+            if take is None or not take(key):
+                answered.forget()
+        elif marks is not None:
+            marks.expect(key)
+
+    def _counted(
+        self, answered: Answered, usage: Usage, sources: list[str], *, complete: bool
+    ) -> Metered:
+        """Count the sides of *usage* that nobody reported."""
+        images: int | None = None
+        recognised = answered.reader is not None and answered.reader.recognised
+        if usage.output_tokens is None and recognised:
+            usage.output_tokens, exact = answered.delivered()
+            sources.append("counted" if exact else "estimated")
+        asked = self._asked
+        if usage.input_tokens is None and asked and (recognised or not complete):
+            prompt = asked.prompt(self._counter, self._model(), complete=complete)
+            if isinstance(prompt, Job):
+                self.owed = prompt
+            elif prompt is not None:
                 images = prompt.images
                 usage.input_tokens = prompt.tokens
                 sources.append("counted" if prompt.exact else "estimated")
         return self._result(usage, sources, images)
 
-    def _prompt(self) -> PromptCount | None:
-        """Return the tokens of the prompt; one that would hold up the reply is estimated."""
-        if self._dialect is None:
-            return None
-        if self._body_size > COUNT_LIMIT:
-            return PromptCount(self._body_size // BYTES_PER_TOKEN, exact=False, images=0)
-        data: Any = parse(self._body)
-        if data is None:
-            return None
-        return count_prompt(self._dialect.prompt, data, self._counter, self._model())
-
     def _reported(self) -> Usage:
-        """Return the reported usage, the handler's word above the response's."""
-        said = self._said
-        usage = Usage() if self._reader is None else self._reader.usage
-        if said is not None:
-            usage = msgspec.structs.replace(usage)
-            if said.input_tokens is not None:
-                usage.input_tokens = said.input_tokens
-            if said.output_tokens is not None:
-                usage.output_tokens = said.output_tokens
-        return usage
+        """Return the reported usage: the handler's word over upstream calls over the response."""
+        usage = Usage() if self._answered is None else self._answered.usage
+        if self._upstream is not None:
+            usage = self._upstream.over(usage)
+        return usage if self._said is None else self._said.over(usage)
+
+    def _source(self) -> str:
+        """Return where counts that were reported come from: upstream calls may be counted ones."""
+        told = self._upstream is None or (self._said is not None and self._said.whole)
+        return "reported" if told or self._upstream is None else self._upstream.source
 
     def _result(self, usage: Usage, sources: list[str], images: int | None) -> Metered:
-        reader = self._reader
-        known = usage.input_tokens is not None or usage.output_tokens is not None
-        if known and not sources:
-            sources = ["reported"]
-        source: Any = max(sources, key=_STRENGTH.__getitem__) if sources else "unknown"
+        said = self._said or Said()
+        reader = None if self._answered is None else self._answered.reader
+        if not sources and (usage.input_tokens is not None or usage.output_tokens is not None):
+            sources = [self._source()]
+        counts: Any = {name: getattr(usage, name) for name in COUNTS}
+        upstream = None if self._upstream is None else self._upstream.model
+        malformed = sum(part.malformed for part in (self._asked, reader) if part is not None)
         return Metered(
             dialect=None if self._dialect is None else self._dialect.name,
             request_model=self.request_model,
-            response_model=self._said_model or (None if reader is None else reader.model),
+            response_model=said.model or upstream or self._response_model(),
             stream=self.stream,
             error=reader is not None and reader.error,
-            usage_source=source,
-            input_tokens=usage.input_tokens,
-            output_tokens=usage.output_tokens,
-            cache_read_input_tokens=usage.cache_read_input_tokens,
-            cache_write_input_tokens=usage.cache_write_input_tokens,
-            reasoning_output_tokens=usage.reasoning_output_tokens,
-            audio_input_tokens=usage.audio_input_tokens,
-            audio_output_tokens=usage.audio_output_tokens,
-            images=images,
-            malformed=self._malformed + (0 if reader is None else reader.malformed),
+            usage_source=weakest(sources),
+            images=images if said.images is None else said.images,
+            malformed=self._malformed + malformed,
+            **counts,
         )
 
     def _give_up(self) -> None:
         """Stop reading this exchange: what was not reported by the handler is unknown."""
         self._malformed += 1
         self._drop()
-        self._reader = None
+        if self._answered is not None:
+            self._answered.reader = None
 
     def _drop(self) -> None:
-        self._chunks = []
-        self._body = b""
-        self.response_chunk = _ignore
-        self._delivered = None
-        if self._reader is not None:
-            self._reader.drop()
+        self.response_chunk = ignore
+        for part in (self._asked, self._answered):
+            if part is not None:
+                part.drop()

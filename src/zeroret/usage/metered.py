@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, Final
+
 import msgspec
 
 from zeroret.usage.record import UsageSource  # noqa: TC001 - msgspec resolves the annotation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+_STRENGTH: Final[dict[str, int]] = {"unknown": -1, "reported": 0, "counted": 1, "estimated": 2}
+
+
+def weakest(sources: Iterable[str]) -> UsageSource:
+    """Return the weakest of the *sources* of counts that are known, ``unknown`` if there is none.
+
+    Nothing is weaker than a guess but no count at all, which has no part in it.
+    """
+    found: Any = max(sources, key=_STRENGTH.__getitem__, default="unknown")
+    return found  # type: ignore[no-any-return] # one of them
 
 
 class Metered(msgspec.Struct, frozen=True, kw_only=True):

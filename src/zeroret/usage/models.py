@@ -46,10 +46,27 @@ PROVIDERS: Final = frozenset(
 FIRST_YEAR: Final = 2020
 LAST_YEAR: Final = 2039
 
+REGIONS: Final = frozenset({"apac", "au", "ca", "eu", "global", "in", "jp", "us", "us-gov"})
+"""What may stand before a point and a known name: where Amazon Bedrock infers."""
+
+_SIZE: Final = (
+    r"\d{1,3}(?:\.\d)?[bm](?:-(?:instruct|chat|text|base|code|it))?"
+    r"(?:-(?:q[2-8]_(?:[01]|K(?:_[SML])?)|fp16))?"
+)
+"""A tag of Ollama's: how many parameters, which kind, how quantised."""
+
 _SUFFIX: Final = re.compile(
-    r"(?P<base>.+?)(?:-latest|[-@](?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})|-(?P<yd>\d{4})-(?P<md>\d{2})-(?P<dd>\d{2}))",
+    r"(?P<base>.+?)(?:[-:]latest|:" + _SIZE + r"|[-@](?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})"
+    r"|-(?P<yd>\d{4})-(?P<md>\d{2})-(?P<dd>\d{2}))",
     re.ASCII,
 )
+_RESOURCE: Final = re.compile(
+    r"arn:aws[a-z-]{0,12}:bedrock:[a-z0-9-]{0,24}:\d{0,12}:"
+    r"(?:foundation-model|inference-profile)/(?P<id>.+)",
+    re.ASCII,
+)
+"""The address of a model at Amazon that ends in its public name, not in one of the account's."""
+
 _LEARNABLE: Final = re.compile(r"[A-Za-z0-9@][A-Za-z0-9._:/@+-]{0,127}", re.ASCII)
 
 
@@ -87,8 +104,9 @@ class ModelNames:
         """Return *name* as it may be recorded: itself if known, else ``other``.
 
         None for None, for the empty string and for what is not a string. A known name may carry
-        a known provider before it (``openrouter/…``), and after it ``-latest`` or a date
-        (``-2024-08-06``, ``-20240806``, ``@20240806``); a fine-tune shows its base alone.
+        a known provider (``openrouter/…``) or a region of Bedrock's (``us.…``) before it, and after
+        it ``-latest``, a date (``-2024-08-06``, ``-20240806``, ``@20240806``) or a size of Ollama's
+        (``:70b``). A fine-tune shows its base alone, a public model's ARN that model.
         """
         if not isinstance(name, str) or not name:
             return None
@@ -124,6 +142,9 @@ class ModelNames:
         if name.startswith("ft:"):
             base = name[3:].partition(":")[0]
             return f"ft:{base}" if self._formed(base) else OTHER
+        addressed = _RESOURCE.fullmatch(name)
+        if addressed is not None:
+            return addressed["id"] if self._formed(addressed["id"]) else OTHER
         if not self._formed(name):
             return OTHER
         if len(self._remembered) >= MOST_REMEMBERED:
@@ -132,10 +153,12 @@ class ModelNames:
         return name
 
     def _formed(self, name: str) -> bool:
-        """Whether *name* is [provider/[provider/]]known[suffix]."""
+        """Whether *name* is [provider/[provider/]][region.]known[suffix]."""
         for _ in range(3):
-            if self._exact(name) is not None or self._suffixed(name):
-                return True
+            region, _point, rest = name.partition(".")
+            for each in (name, rest if region in REGIONS else name):
+                if self._exact(each) is not None or self._suffixed(each):
+                    return True
             provider, slash, name = name.partition("/")
             if not slash or provider not in PROVIDERS:
                 return False

@@ -22,7 +22,8 @@ class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
     ``None`` is unknown, ``0`` is a known zero. Token counts follow OpenTelemetry's GenAI terms:
     *input_tokens* is all input, cache reads and writes included; *output_tokens* is all output,
     reasoning included; the parts are subsets and are never added again. Durations are seconds,
-    sizes are bytes of the bodies as they passed, *cost* is a decimal string in US dollars.
+    sizes are bytes of the bodies as they passed, *cost* is a decimal string in US dollars, and
+    *price_version* names the prices it was computed by, and stands beside it where there are any.
     """
 
     id: str
@@ -56,14 +57,21 @@ class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
     client_ip: str | UnsetType | None = UNSET
     client: str | UnsetType | None = UNSET
     cost: str | UnsetType | None = UNSET
+    price_version: str | UnsetType | None = UNSET
 
     def as_dict(self) -> dict[str, object]:
         """Return the fields the policy keeps, in column order."""
-        return {name: value for name in COLUMNS if (value := getattr(self, name)) is not UNSET}
+        return {name: value for name in FIELDS if (value := getattr(self, name)) is not UNSET}
 
 
-COLUMNS: Final[tuple[str, ...]] = UsageRecord.__struct_fields__
-"""Every column a usage record can have, in order."""
+FIELDS: Final[tuple[str, ...]] = UsageRecord.__struct_fields__
+"""Every field of a usage record, in order."""
+
+PRICE_VERSION: Final = "price_version"
+"""The field that no policy names: it stands beside the cost where prices compute one."""
+
+COLUMNS: Final[tuple[str, ...]] = tuple(name for name in FIELDS if name != PRICE_VERSION)
+"""Every column that a policy can keep, in order."""
 
 ALWAYS: Final[frozenset[str]] = frozenset({"id", "policy", "usage_source"})
 """The columns that stand on every row whatever the policy."""
