@@ -22,6 +22,7 @@ import os, signal, sys, threading, time
 from datetime import UTC, datetime
 from uuid import UUID
 from zeroret.journal import Journal
+from zeroret.journal.durability import Durability
 from zeroret.journal.delivery import Delivery
 from zeroret.sinks import open_sink
 from zeroret.usage.record import COLUMNS, UsageRecord

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from zeroret.errors import ConfigurationError
 from zeroret.journal import Journal, runner
 from zeroret.journal.delivery import THREAD_NAME, Delivery
+from zeroret.journal.durability import Durability
 from zeroret.sinks import open_sink
 from zeroret.sinks.memory import MemorySink
 from zeroret.types import UsageSink
@@ -85,7 +86,7 @@ def test_no_loss_no_doubles(  # noqa: PLR0913, PLR0917 - fixtures and drawn valu
     jsonl = open_sink(f"jsonl:///{path}/u.jsonl", columns=COLUMNS)
     sinks = [("s", Flaky(sqlite, first)), ("j", Flaky(jsonl, second))]
     number = 0
-    journal = Journal(path / "j", segment_bytes=2000).open()
+    journal = Journal(path / "j", durability=Durability(segment_bytes=2000)).open()
     delivery = Delivery(journal, sinks, interval=0.001)
     for burst, count in enumerate(bursts):
         for _ in range(count):
@@ -94,7 +95,7 @@ def test_no_loss_no_doubles(  # noqa: PLR0913, PLR0917 - fixtures and drawn valu
         delivery.flush(0.01)
         if burst == restart:
             delivery.close(0.01)
-            journal = Journal(path / "j", segment_bytes=2000).open()
+            journal = Journal(path / "j", durability=Durability(segment_bytes=2000)).open()
             journal.attach(["s", "j"])
             journal.adopt()
             delivery = Delivery(journal, sinks, interval=0.001)

@@ -14,6 +14,7 @@ import pytest
 from zeroret.errors import ConfigurationError
 from zeroret.journal import Journal, ownset
 from zeroret.journal.delivery import Delivery
+from zeroret.journal.durability import Durability
 from zeroret.sinks.memory import MemorySink
 from zeroret.usage.record import UsageRecord
 
@@ -46,7 +47,7 @@ def test_open_refuses(tmp_path: Path, make: MakeRecord) -> None:
 
 def test_threads(tmp_path: Path, make: MakeRecord) -> None:
     """Records of many threads arrive whole, over segment borders, each once."""
-    journal = Journal(tmp_path / "j", segment_bytes=5000).open()
+    journal = Journal(tmp_path / "j", durability=Durability(segment_bytes=5000)).open()
     sink = MemorySink()
     delivery = Delivery(journal, [("m", sink)], interval=0.01)
 
@@ -73,7 +74,7 @@ def test_delivered_segments_go(
     tmp_path: Path, make: MakeRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A full segment goes when every sink holds it; the newest full one stays a while longer."""
-    journal = Journal(tmp_path / "j", segment_bytes=1000).open()
+    journal = Journal(tmp_path / "j", durability=Durability(segment_bytes=1000)).open()
     delivery = Delivery(journal, [("m", MemorySink())], interval=0.01)
     for number in range(30):
         journal.append(make(number))

@@ -19,7 +19,7 @@ from zeroret.usage.record import COLUMNS, UsageRecord
 ROUNDS = 20
 
 PROGRAM = """
-    journal = Journal("j", segment_bytes=20_000).open()
+    journal = Journal("j", durability=Durability(segment_bytes=20_000)).open()
     delivery = Delivery(journal, [("s", open_sink("sqlite:///u.db", columns=COLUMNS))],
                         interval=0.002)
     delivery.start()

@@ -34,7 +34,7 @@ def read(backlog: SegmentBacklog, key: str = "k") -> list[str]:
 
 def test_rotation(folder: Folder, make: Callable[..., UsageRecord]) -> None:
     """A full segment is closed, the next one begun, and a reader passes over the border."""
-    writer = SegmentWriter(folder, "s", 1000)
+    writer = SegmentWriter(folder, "s", 1000, bound=1 << 30)
     records = [make(number) for number in range(20)]
     backlog = SegmentBacklog(folder, "s", writer)
     for record in records:
@@ -51,7 +51,7 @@ def test_short_write(
     folder: Folder, make: Callable[..., UsageRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A write that the disk cuts short raises, and swallows no line after it."""
-    writer = SegmentWriter(folder, "s", 1 << 20)
+    writer = SegmentWriter(folder, "s", 1 << 20, bound=1 << 30)
     backlog = SegmentBacklog(folder, "s", writer)
     writer.write(frame(encode(make(1))))
     before = writer.mark()
@@ -72,7 +72,7 @@ def test_short_write(
 
 def test_unfinished_line_waits(folder: Folder, make: Callable[..., UsageRecord]) -> None:
     """A line that is being written is not read before it is whole; a dead process's torn one is."""
-    writer = SegmentWriter(folder, "s", 1 << 20)
+    writer = SegmentWriter(folder, "s", 1 << 20, bound=1 << 30)
     backlog = SegmentBacklog(folder, "s", writer)
     line = frame(encode(make(1)))
     path = folder.path / "s.0.segment"
@@ -103,7 +103,7 @@ def test_garbage(folder: Folder, make: Callable[..., UsageRecord]) -> None:
 
 def test_cursor_survives(folder: Folder, make: Callable[..., UsageRecord]) -> None:
     """An heir goes on where the cursor of each sink stands; a damaged cursor begins anew."""
-    writer = SegmentWriter(folder, "s", 700)
+    writer = SegmentWriter(folder, "s", 700, bound=1 << 30)
     for number in range(10):
         writer.write(frame(encode(make(number))))
     writer.close()

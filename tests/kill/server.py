@@ -1,6 +1,7 @@
 """The server that the kill test kills: started as a program, it dies at one failpoint by SIGKILL.
 
-Arguments: folder, failpoint, how many passes of the failpoint it survives.
+Arguments: folder, failpoint, how many passes of the failpoint it survives, the sink's URI, and
+optionally the address to listen on.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from starlette.routing import Route
 
 import zeroret
 from zeroret.journal import Journal
+from zeroret.journal.backlog import SegmentBacklog
 from zeroret.recording import Recorder
+from zeroret.sinks.postgresql import PostgresSink
 from zeroret.sinks.sqlite import SqliteSink
 from zeroret.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -67,8 +70,13 @@ def set_failpoint(name: str, passes: int) -> Failpoint:
         after(Recorder, "record", failpoint, applies=final)
     elif name == "appended":  # the record is appended, its reply's end not yet sent
         after(Journal, "record", failpoint, applies=lambda *_: True)
-    elif name == "delivered":  # the sink has committed, the cursor has not advanced
+    elif name == "peeked":  # a batch is read, the sink has not got it
+        after(SegmentBacklog, "peek", failpoint, applies=lambda *_: True)
+    elif name == "committed":  # the sink has committed, the cursor has not advanced
         after(SqliteSink, "write", failpoint, applies=lambda *_: True)
+        after(PostgresSink, "write", failpoint, applies=lambda *_: True)
+    elif name == "advanced":  # the cursor has advanced, nothing is collected yet
+        after(SegmentBacklog, "advance", failpoint, applies=lambda *_: True)
     return failpoint
 
 
@@ -112,10 +120,11 @@ async def events(model: str, count: int) -> AsyncIterator[str]:
 
 def main() -> None:
     """Serve until killed; print the port."""
-    folder, name, passes = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    folder, name, passes, sink = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
+    host = sys.argv[5] if len(sys.argv) > 5 else "127.0.0.1"
     failpoint = set_failpoint(name, passes)
     zr = zeroret.ZeroRetention(
-        sinks=[f"sqlite:///{folder / 'usage.db'}"],
+        sinks=[sink],
         journal=folder / "journal",
         identify=lambda credential: credential,
     )
@@ -124,7 +133,7 @@ def main() -> None:
     )
     if name == "sent":
         app = SentFailpoint(app, failpoint)
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server((host, 0))
     print(listener.getsockname()[1], flush=True)  # noqa: T201 - the parent reads the port
     config = uvicorn.Config(app, log_level="critical", lifespan="on")
     uvicorn.Server(config).run(sockets=[listener])

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zeroret.sinks.columns import Restriction, ordered
+from zeroret.sinks.columns import Restriction
+from zeroret.usage.layout import ordered
 from zeroret.usage.record import ALWAYS, COLUMNS, UsageRecord
 
 

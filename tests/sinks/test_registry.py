@@ -111,7 +111,8 @@ def test_entry_points(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.metadata.EntryPoint, "load", lambda _: Own)
     found = importlib.metadata.EntryPoints([point])
     monkeypatch.setattr(registry, "entry_points", found.select)
-    assert schemes() == ("sqlite", "jsonl", "memory", "own")
+    assert schemes()[:3] == ("sqlite", "jsonl", "memory")
+    assert schemes()[-1] == "own"
     sink: Any = open_sink("own://host/x", columns=COLUMNS)
     assert isinstance(sink, Own)
     assert sink.uri == "own://host/x"

@@ -14,7 +14,8 @@ import pytest
 
 from zeroret.errors import ConfigurationError
 from zeroret.sinks import sqlite
-from zeroret.sinks.sqlite import SqliteSink, timestamp
+from zeroret.sinks.sqlite import SqliteSink
+from zeroret.sinks.sqlite_schema import timestamp
 from zeroret.usage.record import COLUMNS, UsageRecord
 
 MakeRecord = Callable[..., UsageRecord]
@@ -89,7 +90,7 @@ def test_newer_schema(tmp_path: Path, make: MakeRecord) -> None:
     """A file of a newer release is not touched, and the error says so."""
     path = tmp_path / "u.db"
     connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version=2")
+    connection.execute("PRAGMA user_version=3")
     connection.close()
     with pytest.raises(ConfigurationError, match=r"newer zeroret.*upgrade"):
         SqliteSink(f"sqlite:///{path}").write([make(1)])
@@ -119,7 +120,7 @@ def test_settings(tmp_path: Path, make: MakeRecord) -> None:
     assert connection is not None
     pragmas = ("journal_mode", "synchronous", "secure_delete", "user_version")
     values = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in pragmas]
-    assert values == ["wal", 1, 1, 1]
+    assert values == ["wal", 1, 1, 2]
     sink.close()
     sink.close()
 

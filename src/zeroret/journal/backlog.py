@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from zeroret.journal.folder import Folder
     from zeroret.journal.writer import SegmentWriter
 
-_CHUNK: Final = 512 * 1024
+_CHUNK: Final = 1024 * 1024
 """Bytes read at once; far longer than any line."""
 
 

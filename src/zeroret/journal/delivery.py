@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from zeroret.journal.files import Journal
     from zeroret.journal.memory import MemoryJournal
+    from zeroret.journal.runner import Complete
     from zeroret.types import UsageSink
 
     AnyJournal: TypeAlias = Journal | MemoryJournal
@@ -42,6 +43,7 @@ class Delivery:
         sinks: pairs of a stable short name and the sink.
         interval: seconds between looks into the journal.
         adopt_every: seconds between looks for what dead processes left.
+        complete: fills in what was too slow for the reply's path, such as prices.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Delivery:
         *,
         interval: float = _INTERVAL,
         adopt_every: float = _ADOPT_EVERY,
+        complete: Complete | None = None,
     ) -> None:
         keys = [key for key, _ in sinks]
         if len(set(keys)) != len(keys):
@@ -63,6 +66,7 @@ class Delivery:
                 journal,
                 interval=interval,
                 adopt_every=adopt_every if number == 0 else 0.0,  # one of them is enough
+                complete=complete,
             )
             for number, (key, sink) in enumerate(sinks)
         ]
@@ -158,6 +162,8 @@ class Delivery:
                 runner.key: {
                     "delivered": runner.delivered,
                     "retries": runner.retries,
+                    "dead": runner.dead,
+                    "breaker": runner.breaker,
                     "last_error": runner.last_error,
                     "lag": round(runner.lag(), 3),
                 }

@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from zeroret.errors import ConfigurationError
+from zeroret.journal.deadletters import DeadLetters
+from zeroret.journal.durability import DEFAULT, Durability, Syncer, Ticker
 from zeroret.journal.folder import Folder
+from zeroret.journal.inheritance import Inheritance
 from zeroret.journal.lines import frame
-from zeroret.journal.orphans import AdoptedSet, Killed, adopt, killed_record
+from zeroret.journal.orphans import Killed, killed_record
 from zeroret.journal.ownset import OwnSet
 from zeroret.journal.queue import QUEUE_LIMIT, MemoryQueue, Source
 from zeroret.journal.slots import NO_SLOT
@@ -22,9 +25,6 @@ from zeroret.usage.record import UsageRecord, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-SEGMENT_BYTES: Final = 8 * 1024 * 1024
-"""At which size a segment is closed and the next one begun."""
 
 _RETRY: Final = 1.0
 """Seconds between attempts to make the files after one has failed."""
@@ -41,7 +41,7 @@ class Journal:
 
     Args:
         directory: made with mode 0700 if missing; must be private to this user.
-        segment_bytes: at which size a segment is closed and the next one begun.
+        durability: when it syncs, how much it may hold, and what happens when it is full.
         queue_limit: how many records wait in memory while the disk takes none.
         killed: builds the record of an exchange whose process died: ``killed(id, started, noted)``.
     """
@@ -50,25 +50,23 @@ class Journal:
         self,
         directory: str | os.PathLike[str],
         *,
-        segment_bytes: int = SEGMENT_BYTES,
+        durability: Durability = DEFAULT,
         queue_limit: int = QUEUE_LIMIT,
         killed: Killed = killed_record,
     ) -> None:
         self.directory = Path(directory).absolute()
         self.errors = 0
         """How many appends the disk did not take."""
-        self.killed = 0
-        """How many exchanges of dead processes were recorded as killed."""
-        self._segment_bytes = segment_bytes
+        self.durability = durability
         self._queue_limit = queue_limit
         self._make_killed = killed
         self._keys: tuple[str, ...] = ()
         self._announce: Callable[[], None] | None = None
         self._base = 0
-        self._torn = 0
         self._folder: Folder | None = None
         self._own: OwnSet | None = None
-        self._adopted: tuple[AdoptedSet, ...] = ()
+        self._inherited = Inheritance()
+        self._dead = DeadLetters()
         self._renew()
         ref = weakref.ref(self)
         os.register_at_fork(after_in_child=lambda: _renew_child(ref))
@@ -78,19 +76,22 @@ class Journal:
         self._pid = os.getpid()
         # Re-entrant: garbage collection inside may finish an exchange, which appends.
         self._lock = threading.RLock()
-        self._adopting = threading.Lock()
         self._queue = MemoryQueue(self._queue_limit)
         self._queue.attach(self._keys)
         self._quiet = True
         self._closed = False
         self._retry_at = 0.0
-        for held in (self._own, *self._adopted, self._folder):
-            if isinstance(held, Folder):
-                held.close()
-            elif held is not None:
-                held.release()  # else a child would keep its parent's locks alive
+        self._failing = False
+        self._shed = 0
+        self._syncer = Syncer(self._sync)
+        self._dead.renew()
+        self._ticker: Ticker | None = None
+        self._inherited.release()  # else a child would keep its parent's locks alive
+        if self._own is not None:
+            self._own.release()
+        if self._folder is not None:
+            self._folder.close()
         self._own = None
-        self._adopted = ()
         self._folder = None
 
     def after_fork(self) -> None:
@@ -128,10 +129,53 @@ class Journal:
                     raise BlockingIOError
                 own.writer.write(line)
         except OSError:
-            self.errors += 1
-            self._queue.append(record)
+            self._not_taken(record)
+        else:
+            self._failing = False
+            self._syncer.appended()
         if self._quiet:
             self._first()
+
+    def _not_taken(self, record: UsageRecord) -> None:
+        self.errors += 1
+        if not self._failing:
+            self._failing = True
+            self._retry_at = max(self._retry_at, time.monotonic() + _RETRY)
+        if self.durability.full == "shed":
+            self._shed += 1
+        else:
+            self._queue.append(record)
+
+    def accepts(self) -> bool:
+        """Tell whether a new exchange may begin: not while ``full="refuse"`` and the disk is.
+
+        While it is, the disk is tried again once a second.
+        """
+        if not self._failing or self.durability.full != "refuse":
+            return True
+        if time.monotonic() < self._retry_at:
+            return False
+        try:
+            with self._lock:
+                self._retry_at = time.monotonic() + _RETRY
+                own = self._own or self._begin()
+                if own is None:
+                    return False
+                own.writer.write(b"\n")  # an empty line says nothing, and takes room like any
+        except OSError:
+            return False
+        self._failing = False
+        return True
+
+    def wait_durable(self) -> None:
+        """Return when everything appended so far is on the disk; at once but for ``always``."""
+        if self.durability.fsync == "always":
+            self._syncer.wait()
+
+    def _sync(self) -> None:
+        own = self._own
+        if own is not None:
+            own.writer.sync()
 
     def record(self, record: UsageRecord, slot: int) -> None:
         """Append the record of an exchange, then give its slot back."""
@@ -175,7 +219,7 @@ class Journal:
             return None
         self._retry_at = math.inf  # garbage collection in here may append: that one waits in memory
         try:
-            self._own = OwnSet(self._opened(), self._segment_bytes, self._base)
+            self._own = OwnSet(self._opened(), self._base, self.durability)
         except (OSError, ConfigurationError):
             self._retry_at = time.monotonic() + _RETRY
         else:
@@ -184,6 +228,9 @@ class Journal:
 
     def _first(self) -> None:
         self._quiet = False
+        if self.durability.fsync == "interval":
+            self._ticker = Ticker(self._syncer.look)
+            self._ticker.start()
         if self._announce is not None:
             with suppress(Exception):
                 self._announce()
@@ -199,8 +246,7 @@ class Journal:
     def sources(self) -> tuple[Source, ...]:
         """Return what to deliver from, the oldest first."""
         own = self._own
-        adopted = tuple(orphan.backlog for orphan in self._adopted)
-        return (*adopted, self._queue, *(() if own is None else (own.backlog,)))
+        return (*self._inherited.backlogs, self._queue, *(() if own is None else (own.backlog,)))
 
     def mark(self) -> list[tuple[Source, Any]]:
         """Return the place behind everything appended so far, in each source."""
@@ -211,16 +257,17 @@ class Journal:
 
         Their open slots become records with outcome ``killed``; then they are delivered in place.
         """
-        if self._closed or not self._adopting.acquire(blocking=False):
+        if self._closed:
             return 0
-        try:
-            mine = [held.name for held in (self._own, *self._adopted) if held is not None]
-            adopted, killed = adopt(self._opened(), mine, self._make_killed)
-            self.killed += killed
-            self._adopted += tuple(adopted)
-            return len(adopted)
-        finally:
-            self._adopting.release()
+        own = None if self._own is None else self._own.name
+        return self._inherited.adopt(self._opened(), own, self._make_killed)
+
+    def bury(self, key: str, record: UsageRecord, reason: str) -> None:
+        """Put *record* aside: its sink will never take it, for *reason*, an exception's class.
+
+        Raises OSError: the record is then not put aside, and comes again.
+        """
+        self._dead.bury(self._opened(), key, record, reason)
 
     def collect(self) -> None:
         """Remove what every sink holds; raises OSError."""
@@ -230,18 +277,7 @@ class Journal:
                 with self._lock:
                     own.writer.rotate()
             own.collect(self._keys)
-        if self._adopted and self._adopting.acquire(blocking=False):
-            try:
-                self._drop_delivered()
-            finally:
-                self._adopting.release()
-
-    def _drop_delivered(self) -> None:
-        done = [orphan for orphan in self._adopted if orphan.delivered(self._keys)]
-        self._adopted = tuple(orphan for orphan in self._adopted if orphan not in done)
-        for orphan in done:
-            self._torn += orphan.backlog.torn
-            orphan.remove()
+        self._inherited.collect(self._keys)
 
     # The end, and the posture.
 
@@ -251,13 +287,15 @@ class Journal:
         With exchanges still in flight the files stay locked and usable until the last of them
         has its record, so that nobody takes them for killed.
         """
+        if self._ticker is not None:
+            self._ticker.stop()
+            self._ticker = None
+        if self.durability.fsync != "never":
+            self._syncer.wait()
         with self._lock:
             self._closed = True
-            with self._adopting:
-                self._drop_delivered()
-                for orphan in self._adopted:
-                    orphan.release()
-                self._adopted = ()
+            self._quiet = True
+            self._inherited.close(self._keys)
             own = self._own
             if own is not None:
                 if own.slots.live():
@@ -272,23 +310,28 @@ class Journal:
                 self._folder = None
 
     @property
+    def killed(self) -> int:
+        """How many exchanges of dead processes were recorded as killed."""
+        return self._inherited.killed
+
+    @property
     def shed(self) -> int:
         """How many records were lost because disk and memory were full."""
-        return self._queue.shed
+        return self._shed + self._queue.shed
 
     def counters(self) -> dict[str, int]:
         """Return the counts for the posture."""
         own = self._own
-        backlogs = [orphan.backlog for orphan in self._adopted]
-        backlogs += [] if own is None else [own.backlog]
         return {
             "errors": self.errors,
             "shed": self.shed,
             "queued": len(self._queue),
-            "torn": self._torn + sum(backlog.torn for backlog in backlogs),
+            "torn": self._inherited.torn + (0 if own is None else own.backlog.torn),
             "killed": self.killed,
-            "adopted": len(self._adopted),
+            "adopted": len(self._inherited),
             "live": 0 if own is None else own.slots.live(),
+            "dead": self._dead.count,
+            "unsynced": self._syncer.errors,
         }
 
 

@@ -57,6 +57,10 @@ class Folder:
         """Open a file of this directory, 0600 if *flags* create it; raises OSError."""
         return os.open(name, flags | _OPEN, FILE_MODE, dir_fd=self._fd)
 
+    def sync(self) -> None:
+        """Have the names in this directory on the disk; raises OSError."""
+        os.fsync(self._fd)
+
     def names(self) -> list[str]:
         """Return the names in this directory."""
         # A descriptor of its own: the read position would be shared between threads and forks.

@@ -49,13 +49,34 @@ def parse(data: bytes, limit: int) -> Lines:
     return Lines(payloads, len(data) - len(rest), torn)
 
 
+def damage(data: bytes) -> list[tuple[int, int]]:
+    """Return the spans of *data* that are neither whole lines nor the newlines between them.
+
+    *data* is a whole segment; a last line without newline is damage unless it is whole.
+    """
+    spans: list[tuple[int, int]] = []
+    at = 0
+    for line in data.split(b"\n"):
+        if line and line[:_HEAD] != b"%08x " % crc32(line[_HEAD:]):
+            kept = at
+            for start, end in _whole(line):
+                spans.append((kept, at + start))
+                kept = at + end
+            spans.append((kept, at + len(line)))
+        at += len(line) + 1
+    return [(start, end) for start, end in spans if start < end]
+
+
 def _salvage(line: bytes) -> list[bytes]:
     """Return what is whole inside a damaged line: its newline may be all that was hit."""
+    return [line[start + _HEAD : end] for start, end in _whole(line)]
+
+
+def _whole(line: bytes) -> list[tuple[int, int]]:
+    """Return the spans of a damaged line that are whole lines themselves."""
     starts = [match.start() for match in _FRAME.finditer(line)]
-    found = []
-    for start, end in pairwise([*starts, len(line) + 1]):
-        piece = line[start : end - 1]
-        payload = piece[_HEAD:]
-        if piece[:_HEAD] == b"%08x " % crc32(payload):
-            found.append(payload)
-    return found
+    return [
+        (start, end - 1)
+        for start, end in pairwise([*starts, len(line) + 1])
+        if line[start : start + _HEAD] == b"%08x " % crc32(line[start + _HEAD : end - 1])
+    ]

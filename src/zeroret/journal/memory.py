@@ -22,6 +22,7 @@ class MemoryJournal:
     def __init__(self, *, queue_limit: int = QUEUE_LIMIT) -> None:
         self.errors = 0
         self.killed = 0
+        self.dead = 0
         self._queue_limit = queue_limit
         self._keys: tuple[str, ...] = ()
         self._announce: Callable[[], None] | None = None
@@ -65,6 +66,17 @@ class MemoryJournal:
     def free(self, slot: int) -> None:
         """Do nothing: there are no slots."""
 
+    def accepts(self) -> bool:
+        """Return True: memory is never refused, the oldest records go."""
+        return True
+
+    def wait_durable(self) -> None:
+        """Do nothing: nothing in memory outlives the process."""
+
+    def bury(self, key: str, record: UsageRecord, reason: str) -> None:  # noqa: ARG002 - there is no place for it
+        """Count a record that its sink will never take; nothing is kept of it."""
+        self.dead += 1
+
     def attach(self, keys: Sequence[str], announce: Callable[[], None] | None = None) -> None:
         """Name the sinks that read, and what to call at each process's first record."""
         self._keys = tuple(keys)
@@ -104,6 +116,8 @@ class MemoryJournal:
             "killed": 0,
             "adopted": 0,
             "live": 0,
+            "dead": self.dead,
+            "unsynced": 0,
         }
 
 

@@ -16,6 +16,7 @@ from zeroret.journal.writer import SegmentWriter
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from zeroret.journal.durability import Durability
     from zeroret.journal.folder import Folder
 
 _KEEP: Final = 60.0
@@ -33,16 +34,22 @@ class OwnSet:
 
     Args:
         folder: the journal's directory.
-        segment_bytes: at which size a segment is closed and the next one begun.
         base: the first slot handle.
+        durability: sizes, and whether segments are closed with `os.fsync`.
     """
 
-    def __init__(self, folder: Folder, segment_bytes: int, base: int) -> None:
+    def __init__(self, folder: Folder, base: int, durability: Durability) -> None:
         self._folder = folder
         self.name, lock = _locked(folder)
         self._lock_fd = lock
         try:
-            self.writer = SegmentWriter(folder, self.name, segment_bytes)
+            self.writer = SegmentWriter(
+                folder,
+                self.name,
+                durability.segment,
+                bound=durability.most_bytes,
+                synced=durability.fsync != "never",
+            )
         except OSError:
             folder.unlink(self.name + naming.LOCK)
             os.close(lock)
@@ -60,9 +67,8 @@ class OwnSet:
             now = time.monotonic()
             for number, sealed in list(self.writer.sealed.items()):
                 newest = number == self.writer.number - 1
-                if number < held and (not newest or now - sealed >= _KEEP):
-                    self._folder.unlink(naming.segment(self.name, number))
-                    del self.writer.sealed[number]
+                if number < held and (not newest or now - sealed.since >= _KEEP):
+                    self.writer.remove(number)
         finally:
             self._collecting.release()
 

@@ -6,18 +6,28 @@ import logging
 import random
 import threading
 import time
-from typing import TYPE_CHECKING, Final, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
+
+from zeroret.errors import RecordRefusedError, SinkError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from zeroret.journal.queue import Source
     from zeroret.types import UsageSink
+    from zeroret.usage.record import UsageRecord
 
 BATCH: Final = 500
-"""How many records a sink gets at once, at most."""
+"""How many records a sink gets at once, at most, unless its ``batch`` says otherwise."""
 
 _log: Final = logging.getLogger("zeroret")
 _BACKOFF_FIRST: Final = 0.1
 _BACKOFF_MOST: Final = 30.0
+_OPEN_AT: Final = 5  # failures in a row after which a sink is asked with one record at a time
+
+
+Complete: TypeAlias = Callable[["Sequence[UsageRecord]"], "Sequence[UsageRecord]"]
 
 
 class Readable(Protocol):
@@ -32,6 +42,9 @@ class Readable(Protocol):
     def collect(self) -> None:
         """Remove what every sink holds."""
 
+    def bury(self, key: str, record: UsageRecord, reason: str) -> None:
+        """Put a record aside that the sink will never take."""
+
 
 class Runner:
     """One sink and the thread that feeds it; sinks do not hold each other up.
@@ -42,13 +55,23 @@ class Runner:
         journal: where they come from.
         interval: seconds between looks into the journal.
         adopt_every: seconds between looks for dead processes' sets; 0 for never.
+        complete: fills in what was too slow for the reply's path, such as prices.
     """
 
-    def __init__(
-        self, key: str, sink: UsageSink, journal: Readable, *, interval: float, adopt_every: float
+    def __init__(  # noqa: PLR0913 - one name for each thing it works with
+        self,
+        key: str,
+        sink: UsageSink,
+        journal: Readable,
+        *,
+        interval: float,
+        adopt_every: float,
+        complete: Complete | None = None,
     ) -> None:
         self.key = key
         self.sink = sink
+        self._batch: int = getattr(sink, "batch", BATCH)
+        self._complete = complete
         self._journal = journal
         self._interval = interval
         self._adopt_every = adopt_every
@@ -64,6 +87,7 @@ class Runner:
         self._caught_up: float | None = None
         self.delivered = 0
         self.retries = 0
+        self.dead = 0
         self.last_error: str | None = None
         self._adopt_at = 0.0
 
@@ -99,6 +123,11 @@ class Runner:
         since = self._caught_up
         return 0.0 if since is None else max(time.monotonic() - since - self._interval, 0.0)
 
+    @property
+    def breaker(self) -> Literal["closed", "open"]:
+        """``open`` while the sink has failed so often that it is only asked with one record."""
+        return "open" if self._failures >= _OPEN_AT else "closed"
+
     def _run(self) -> None:
         while not self._stopping:
             wait = self._interval if self.step() else self._backoff()
@@ -118,7 +147,8 @@ class Runner:
                 self._journal.collect()
         except BaseException as error:  # noqa: BLE001 - whatever a sink throws must not end delivery
             self.retries += 1
-            self.last_error = type(error).__name__  # never its text
+            # Of our own errors the text, which names no secret; of others never.
+            self.last_error = str(error) if isinstance(error, SinkError) else type(error).__name__
             if not self._failures:
                 _log.warning("a sink fails, its records wait: %s", self.last_error)
             return False
@@ -131,15 +161,43 @@ class Runner:
 
     def _drain(self, source: Source, deadline: float | None) -> None:
         while not self._stopping or deadline is not None:
-            batch = source.peek(self.key, BATCH)
+            # A broken store is asked with little, so that its recovery is not another overload.
+            batch = source.peek(self.key, 1 if self.breaker == "open" else self._batch)
             if batch is None:
                 return
             if batch.records:
-                self.sink.write(batch.records)
+                self._write(self._completed(batch.records))
+                self._failures = 0
             source.advance(self.key, batch)  # after the sink has it: at least once
-            self.delivered += len(batch.records)
             if deadline is not None and time.monotonic() >= deadline:
                 return
+
+    def _completed(self, records: Sequence[UsageRecord]) -> Sequence[UsageRecord]:
+        if self._complete is None:
+            return records
+        try:
+            return self._complete(records)
+        except Exception as error:  # noqa: BLE001 - a record without a price is better than none
+            self.last_error = type(error).__name__
+            return records
+
+    def _write(self, records: Sequence[UsageRecord]) -> None:
+        """Hand *records* to the sink; what it will never take is put aside, the others go on."""
+        try:
+            self.sink.write(records)
+        except RecordRefusedError as error:
+            self.last_error = error.reason
+            if len(records) == 1:
+                self._journal.bury(self.key, records[0], error.reason)
+                self.dead += 1
+                return
+            parts = _parts(records, error.ids)
+        else:
+            self.delivered += len(records)
+            return
+        # Outside of the handler: what a later part raises is not this refusal's consequence.
+        for part in parts:
+            self._write(part)
 
     def _adopt(self) -> None:
         now = time.monotonic()
@@ -152,3 +210,13 @@ class Runner:
         self._failures += 1
         most = min(_BACKOFF_FIRST * 2.0 ** min(self._failures - 1, 16), _BACKOFF_MOST)
         return most * random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries, guards nothing
+
+
+def _parts(records: Sequence[UsageRecord], refused: frozenset[str]) -> list[Sequence[UsageRecord]]:
+    """Return *records* in parts: the refused ones alone if they are named, else two halves."""
+    named = [record for record in records if record.id in refused]
+    if named:
+        rest = [record for record in records if record.id not in refused]
+        return [*([rest] if rest else []), *([record] for record in named)]
+    middle = len(records) // 2
+    return [records[:middle], records[middle:]]

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
-from zeroret.sinks.registry import check, open_sink, schemes, sink_key
+from zeroret.sinks.registry import (
+    check,
+    expires,
+    keeps_tables,
+    open_sink,
+    open_store,
+    schemes,
+    sink_key,
+)
 
-__all__ = ["check", "open_sink", "schemes", "sink_key"]
+__all__ = ["check", "expires", "keeps_tables", "open_sink", "open_store", "schemes", "sink_key"]

@@ -8,26 +8,19 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from zeroret.usage.record import COLUMNS, UsageRecord
+from zeroret.usage.layout import ordered
+from zeroret.usage.record import FIELDS, UsageRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-
-def ordered(columns: Iterable[str] | None) -> tuple[str, ...]:
-    """Return *columns* in the record's order; all of them for None. Unknown names are dropped."""
-    if columns is None:
-        return COLUMNS
-    kept = frozenset(columns)
-    return tuple(name for name in COLUMNS if name in kept)
 
 
 class Restriction:
     """Takes the columns that a policy does not keep out of records made under another one."""
 
     def __init__(self, columns: Iterable[str] | None) -> None:
-        kept = ordered(columns)
-        self._removed = tuple(name for name in COLUMNS if name not in kept)
+        kept = FIELDS if columns is None else ordered(columns)
+        self._removed = tuple(name for name in FIELDS if name not in kept)
         # Two names more, so that the getter always returns a tuple.
         self._get = attrgetter("id", "id", *self._removed)
 

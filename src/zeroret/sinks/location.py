@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
 
 from zeroret.errors import ConfigurationError
@@ -27,3 +28,14 @@ def file_path(uri: str) -> Path:
             f"the {scheme}: sink takes a path only, without '?' or '#': write {scheme}:///usage"
         )
     return Path(rest[3:]).absolute()
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether *host* is this machine by its name or address alone, without a look-up."""
+    name = host.strip("[]").lower()
+    if name == "localhost" or name.endswith(".localhost"):  # RFC 6761, 6.3
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -15,7 +15,8 @@ from zeroret.sinks.callables import CallableSink
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from zeroret.types import UsageSink
+    from zeroret.types import UsageSink, UsageStore
+    from zeroret.usage.layout import Layout
 
 ENTRY_POINTS: Final = "zeroret.sinks"
 """The entry-point group whose names are URI schemes; each value is called as a sink's class is."""
@@ -24,11 +25,29 @@ _BUILT_IN: Final = {
     "sqlite": "zeroret.sinks.sqlite:SqliteSink",
     "jsonl": "zeroret.sinks.jsonl:JsonlSink",
     "memory": "zeroret.sinks.memory:MemorySink",
+    "postgresql": "zeroret.sinks.postgresql:PostgresSink",
+    "redis": "zeroret.sinks.redis:RedisSink",
+    "rediss": "zeroret.sinks.redis:RedisSink",
+    "nats": "zeroret.sinks.nats:NatsSink",
+    "nats+tls": "zeroret.sinks.nats:NatsSink",
+    "otel": "zeroret.sinks.otel:OtelSink",
+    "prometheus": "zeroret.sinks.prometheus:PrometheusSink",
+    "webhook+https": "zeroret.sinks.webhook:WebhookSink",
+    "webhook+http": "zeroret.sinks.webhook:WebhookSink",
 }
 _EXAMPLES: Final = {
     "sqlite": "sqlite:///usage.db",
     "jsonl": "jsonl:///usage.jsonl",
     "memory": "memory:",
+    "postgresql": "postgresql://user@127.0.0.1/billing",
+    "redis": "redis://127.0.0.1/0",
+    "rediss": "rediss://cache.internal/0",
+    "nats": "nats://127.0.0.1:4222",
+    "nats+tls": "nats+tls://nats.internal:4222",
+    "otel": "otel:",
+    "prometheus": "prometheus://127.0.0.1:9464",
+    "webhook+https": "webhook+https://billing.internal/usage",
+    "webhook+http": "webhook+http://127.0.0.1:8000/usage",
 }
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _KEY_LENGTH: Final = 12
@@ -57,21 +76,55 @@ def check(spec: object) -> None:
         )
 
 
-def open_sink(spec: Any, *, columns: Iterable[str]) -> UsageSink:
+def open_sink(spec: Any, *, columns: Iterable[str], layout: Layout | None = None) -> UsageSink:
     """Return the sink of *spec*, which writes no other columns than *columns*.
 
-    Files and connections are opened at the first write. Raises what `check` raises.
+    One that keeps tables has those of *layout*, where the policy's collections apart have their
+    place, too. Files and connections are opened at the first write. Raises what `check` raises.
     """
     check(spec)
     if isinstance(spec, str):
         target = _load(_scheme(spec))
-        sink: UsageSink = getattr(target, "open", target)(spec, columns=columns)
+        options = {"layout": layout} if layout is not None and keeps_tables(spec) else {}
+        sink: UsageSink = getattr(target, "open", target)(spec, columns=columns, **options)
         return sink
     if _is_object(spec):
         target = spec
         return CallableSink(target.write, columns=columns, close=target.close)
     assert callable(spec)
     return CallableSink(spec, columns=columns)
+
+
+def keeps_tables(spec: object) -> bool:
+    """Tell whether the sink of *spec* keeps tables, which can be asked, swept and rebuilt."""
+    return isinstance(spec, str) and bool(getattr(_load(_scheme(spec)), "keeps_tables", False))
+
+
+def expires(spec: object) -> bool:
+    """Tell whether the sink of *spec* can delete what is older than a moment."""
+    if isinstance(spec, str):
+        return callable(getattr(_load(_scheme(spec)), "expire", None))
+    return callable(getattr(spec, "expire", None))
+
+
+def open_store(uri: str, layout: Layout | None = None) -> UsageStore:
+    """Return the store at *uri*; without a *layout* its tables are used as they are.
+
+    Raises:
+        ConfigurationError: *uri* names no sink, or one that keeps no tables.
+    """
+    check(uri)
+    if not keeps_tables(uri):
+        stores = ", ".join(f"{name}:" for name in schemes() if _keeps_tables(name))
+        raise ConfigurationError(
+            f"a {_scheme(uri)}: sink keeps no tables that could be asked; those that do: {stores}"
+        )
+    store: UsageStore = _load(_scheme(uri))(uri, layout=layout, migrates=layout is not None)
+    return store
+
+
+def _keeps_tables(scheme: str) -> bool:
+    return scheme not in _BUILT_IN or bool(getattr(_load(scheme), "keeps_tables", False))
 
 
 def sink_key(spec: object, index: int) -> str:
