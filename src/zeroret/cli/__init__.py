@@ -22,6 +22,11 @@ INTERRUPTED: Final = 130
 
 GROUPS: Final[dict[str, str]] = {
     "demo": "zeroret.cli.demo",
+    "journal": "zeroret.cli.journal",
+    "purge": "zeroret.cli.purge",
+    "rebuild": "zeroret.cli.rebuild",
+    "usage": "zeroret.cli.usage",
+    "run": "zeroret.cli.run",
 }
 """Command groups by name. Each module has ``add_parser(commands)``, whose parser sets ``run``."""
 

@@ -1,0 +1,1 @@
+"""The policy's clocks: what goes when, from which store."""
