@@ -1,4 +1,4 @@
-"""The journal's append, and how fast delivery carries records to an SQLite file."""
+"""The journal's append, and how fast delivery carries records to each kind of store."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import variants
 from rounds import Child, Estimate, Series, measure, serve, start
 from table import Row, parser, report
 
+from zeroret.errors import ZeroRetentionError
 from zeroret.journal import Journal
 from zeroret.journal.delivery import Delivery
 from zeroret.journal.lines import frame
@@ -32,6 +33,19 @@ APPENDS: Final = 3000
 RECORDS: Final = 20_000
 _APPEND_LIMIT: Final = 6.0
 _ROWS_LIMIT: Final = 25_000
+_SERVERS: Final = {
+    "PostgreSQL": (
+        "ZERORET_POSTGRES_URL",
+        "postgresql://postgres@127.0.0.1:5432/postgres",
+        "zeroret_schema=zeroret_benchmark",
+        40_000,
+    ),
+    "Redis": ("ZERORET_REDIS_URL", "redis://127.0.0.1:6379/9", "stream=zeroret:benchmark", 50_000),
+    "NATS": ("ZERORET_NATS_URL", "nats://127.0.0.1:4222", "stream=ZERORET_BENCHMARK", 15_000),
+}
+"""Stores with a server: the variable of their URL, where they are without it, the place in them for
+a benchmark, and how many rows a second by the clock are to be reached."""
+
 _WAIT: Final = 60.0
 _STARTED: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -176,6 +190,49 @@ def _plain(made: list[UsageRecord], folder: Path) -> float:
     return len(made) / cpu
 
 
+def to_servers(times: int, count: int) -> list[Row]:
+    """Measure delivery to each server that is there, from the journal to its acknowledgement."""
+    rows = []
+    for name, (variable, standard, place, limit) in _SERVERS.items():
+        uri = f"{os.environ.get(variable, standard)}?{place}"
+        try:
+            rates = [_to_server(uri, count) for _ in range(times)]
+        except (OSError, RuntimeError) as error:
+            print(f"{name} is left out: {error}", file=sys.stderr)
+            continue
+        median = statistics.median(rates)
+        rows.append(
+            Row(
+                f"delivery of {count} records to {name}, {times} times",
+                f"≥ {limit // 1000}k rows/s",
+                f"{median / 1e3:.0f}k ({min(rates) / 1e3:.0f} to {max(rates) / 1e3:.0f})",
+                Estimate(median, 0.0).verdict(limit, at_least=True),
+                "by the clock, one client",
+            )
+        )
+    return rows
+
+
+def _to_server(uri: str, count: int) -> float:
+    """Return how many records a second go from a journal to the store at *uri*."""
+    sink = open_sink(uri, columns=sorted(Policy.load("usage-only").columns))
+    try:
+        sink.write(records(1))  # connects, and makes what is missing
+    except ZeroRetentionError as error:
+        raise RuntimeError(str(error)) from None
+    with tempfile.TemporaryDirectory(prefix="zeroret-benchmark-") as folder:
+        journal = Journal(Path(folder) / "journal").open()
+        for record in records(count):
+            journal.append(record)
+        delivery = Delivery(journal, [("store", sink)])
+        began = time.perf_counter()
+        if not delivery.flush(_WAIT):
+            raise RuntimeError("delivery did not catch up")
+        rate = count / (time.perf_counter() - began)
+        delivery.close()
+    return rate
+
+
 def deliveries(times: int, count: int) -> tuple[list[Row], dict[str, Any]]:
     """Measure delivery and return its row and what it ran with."""
     walls, cpus, plain = [], [], []
@@ -210,6 +267,7 @@ def main() -> None:
     arguments = made.parse_args()
     rows = appends(arguments.rounds, arguments.restarts)
     delivered, facts = deliveries(arguments.restarts, arguments.records)
+    delivered += to_servers(arguments.restarts, arguments.records)
     report("Journal and delivery", [*rows, *delivered], facts, arguments.json)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
+import os
 import sys
 import zlib
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ JSON_TYPE = (b"content-type", b"application/json")
 SSE_TYPE = (b"content-type", b"text/event-stream")
 GZIP = (b"content-encoding", b"gzip")
 CODED = ("gzip", "dense")
+CLEAR_REFS = os.open("/proc/self/clear_refs", os.O_WRONLY)  # root's once a runtime has started
 HEAD = b'{"model": "gpt-4o", "messages": [{"role": "user", "content": "'
 EVENT = b'data: {"choices": [{"index": 0, "delta": {"content": "%08d some words"}}]}\n\n'
 
@@ -109,7 +111,7 @@ def growth(app: ASGIApp, kind: str, megabytes: int) -> float:
     """Return by how many megabytes the resident set grew at its peak while *app* served."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak starts anew
+    os.pwrite(CLEAR_REFS, b"5", 0)  # the peak starts anew
     before = resident("VmRSS")
     asyncio.run(serve(app, kind, megabytes))
     return resident("VmHWM") - before

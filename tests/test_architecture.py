@@ -22,6 +22,7 @@ ALLOWED: Final[dict[str, set[str]]] = {
     "usage": {"errors", "types", "policy", "dialects", "tokens"},
     "journal": {"errors", "types", "usage"},
     "sinks": {"errors", "types", "usage"},
+    "retention": {"errors", "types", "policy", "usage", "sinks"},
     "guards": {"errors", "types", "policy", "content", "integrations"},
     "integrations": {"errors", "types", "policy", "content", "guards"},
 }

@@ -208,3 +208,72 @@ def test_the_proxy_passes_on_and_counts(
         400, "rejected", "customer-1",
     )  # fmt: skip
     assert (unknown["status"], unknown["account"], unknown["key_id"]) == (401, None, None)
+
+
+class ChatUpstream(BaseHTTPRequestHandler):
+    """A small fake of OpenAI's chat, which tells the usage of a stream only if it is asked."""
+
+    protocol_version = "HTTP/1.1"
+    asked: Final[list[bool]] = []
+
+    def do_POST(self) -> None:
+        """Answer one call with a stream."""
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        asked = bool((body.get("stream_options") or {}).get("include_usage"))
+        self.asked.append(asked)
+        stream = b"".join(self.chunks(body["model"], usage=asked))
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Content-Length", str(len(stream)))
+        self.end_headers()
+        for at in range(0, len(stream), 33):
+            self.wfile.write(stream[at : at + 33])
+            self.wfile.flush()
+
+    @staticmethod
+    def chunks(model: str, *, usage: bool) -> Iterator[bytes]:
+        """Yield the events of the answer."""
+        for word in ("kein ", "Wort ", "bleibt"):
+            delta = {"model": model, "choices": [{"index": 0, "delta": {"content": word}}]}
+            yield f"data: {json.dumps(delta)}\n\n".encode()
+        if usage:
+            told = {"prompt_tokens": 77, "completion_tokens": 33, "total_tokens": 110}
+            yield f"data: {json.dumps({'model': model, 'choices': [], 'usage': told})}\n\n".encode()
+        yield b"data: [DONE]\n\n"
+
+    def log_message(self, *_: Any) -> None:
+        """Print nothing."""
+
+
+def test_the_openai_proxy_asks_and_hides(
+    start_server: Any, usage_rows: Any, tmp_path: Path
+) -> None:
+    """The upstream is asked, the caller gets the bytes it would have had, the row the truth."""
+    upstream = ThreadingHTTPServer(("127.0.0.1", 0), ChatUpstream)
+    threading.Thread(target=upstream.serve_forever, daemon=True).start()
+    database = tmp_path / "usage.db"
+    server = start_server(
+        str(EXAMPLES / "openai_proxy.py"),
+        folder=tmp_path,
+        USAGE_SINK=f"sqlite:///{database}",
+        UPSTREAM=f"http://127.0.0.1:{upstream.server_port}",
+        OPENAI_API_KEY="sk-operator",
+    )
+    import httpx
+
+    body = {"model": "gpt-4o", "stream": True, "messages": [{"role": "user", "content": PROMPT}]}
+    answer = httpx.post(
+        f"http://127.0.0.1:{server.port}{CHAT}",
+        json=body,
+        headers={"authorization": "Bearer customer-1-secret"},
+        timeout=30,
+    )
+    (row,) = usage_rows(database, 1)
+    server.stop()
+    upstream.shutdown()
+    upstream.server_close()
+    assert answer.content == b"".join(ChatUpstream.chunks("gpt-4o", usage=False))
+    assert ChatUpstream.asked == [True]
+    assert (row["input_tokens"], row["output_tokens"], row["usage_source"]) == (77, 33, "reported")
+    assert (row["account"], row["stream"], row["outcome"]) == ("customer-1", 1, "completed")
+    assert_no_secret(tmp_path)

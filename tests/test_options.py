@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"mode": None}, "mode=None is not one of"),
     ({"log_guard": "off"}, "log_guard='off' is not one of 'strict', 'match', 'none'"),
     ({"log_guard": False}, "log_guard=False is not one of"),
+    ({"dialects": ["/my/chat"]}, "dialects must map routes to names of dialects"),
+    ({"dialects": {"my/chat": "openai.chat"}}, "'my/chat', which begins with no slash"),
+    ({"dialects": {"/my/chat": "openai.chats"}}, "did you mean 'openai.chat'"),
+    ({"dialects": {"/my/chat": 7}}, "Allowed are None, anthropic.batches"),
     ({"models": "gpt-4o"}, "models must be a list of model names, or a mapping"),
     ({"models": [""]}, "not a model's name"),
     ({"models": [7]}, "not a model's name"),
@@ -78,9 +83,23 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"modes": "report"}, "unknown option 'modes': did you mean 'mode"),
     ({"polici": "kriora"}, "unknown option 'polici': did you mean 'policy'"),
     ({"sink": ["memory:"]}, "did you mean 'sinks'"),
-    ({"max_body": 1}, "unknown option 'max_body': Allowed are policy, sinks, grace, identify"),
-    ({"upstreams": []}, "unknown option 'upstreams'"),
-    ({"on_violation": print}, "unknown option 'on_violation'"),
+    (
+        {"admission": 1},
+        "unknown option 'admission': Allowed are policy, sinks, children, dialects, fsync",
+    ),
+    ({"max_body": 0}, "max_body=0 must be a number of bytes, 1 or more"),
+    ({"max_body": True}, "must be a number of bytes, 1 or more"),
+    ({"upstreams": "api.openai.com"}, "upstreams must be a list; a str was given"),
+    ({"upstreams": [""]}, "upstreams holds something"),
+    ({"stores": [1]}, "stores holds something"),
+    ({"writable": "folder"}, "writable must be a list"),
+    ({"writable": [b""]}, "writable holds something that is not a path"),
+    ({"children": ["no-such-program"]}, "'no-such-program', which is no program that can be"),
+    ({"upstream_storage": "deny"}, "is not one of 'allow', 'forbid'"),
+    ({"fsync": True}, "fsync=True is not one of 'never', 'interval', 'always'"),
+    ({"journal_full": "block"}, "is not one of 'memory', 'shed', 'refuse'"),
+    ({"journal_bytes": 1000}, "must be a number of bytes, 1048576 or more"),
+    ({"on_violation": "print"}, "on_violation must be a function that takes a violation"),
 ]
 
 
@@ -128,6 +147,18 @@ def test_every_option_is_known_to_the_check(tmp_path: Path) -> None:
         "identify": identify,
         "journal": tmp_path,
         "grace": 1,
+        "upstreams": ["api.anthropic.com"],
+        "stores": ["redis://cache.internal"],
+        "writable": [tmp_path],
+        "children": [sys.executable],
+        "upstream_storage": "forbid",
+        "max_body": 2**20,
+        "on_violation": print,
+        "fsync": "interval",
+        "journal_full": "refuse",
+        "journal_bytes": 2**21,
+        "prices": {"mine": {"input": "2.50", "output": 10}},
+        "dialects": {"/my/chat": "openai.chat", "/internal": None},
     }
     assert right.keys() == Options.__annotations__.keys()
     options = checked("usage-only", ["memory:", print], right)
@@ -135,6 +166,11 @@ def test_every_option_is_known_to_the_check(tmp_path: Path) -> None:
     assert (options.models, dict(options.encodings)) == (("mine",), {"mine": "o200k_base"})
     assert options.identify is identify
     assert options.journal == str(tmp_path)
+    boundary = options.boundary
+    assert boundary.writable == (os.path.realpath(tmp_path),)
+    assert boundary.children == (os.path.realpath(sys.executable),)
+    assert (boundary.upstream_storage, options.max_body) == ("forbid", 2**20)
+    assert (boundary.enforce, boundary.on_violation) == (False, print)
 
 
 def test_a_journal_may_be_any_path(tmp_path: Path) -> None:

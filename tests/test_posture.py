@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import logging
 from typing import Any
@@ -60,11 +61,54 @@ def test_each_tier_follows_from_the_options(
 def test_what_stands_open_is_named(runtime: ZeroRetention) -> None:
     """The ways out that this version does not guard are out of reach, each with its reason."""
     guards = runtime.posture()["guards"]
-    for name in ("stdio", "telemetry", "files", "network", "process"):
-        assert guards[name]["tier"] == "out of reach"
-        assert "not guarded by this version" in guards[name]["how"]
+    assert guards["handler.emit"]["tier"] == "out of reach"
     tiers = {guard["tier"] for guard in guards.values()}
     assert tiers <= {"closed", "watched", "out of reach", "off"}
+
+
+@pytest.mark.parametrize("mode", ["enforce", "report"])
+def test_network_and_stores_are_watched(mode: Any) -> None:
+    """What is patched now, and where content may go, stands there; no user or password does."""
+    with testing.memory_runtime(mode=mode) as runtime:
+        guards = runtime.posture()["guards"]
+    assert {guards[name]["tier"] for name in ("network", "stores")} == {"watched"}
+    assert "the known providers and this machine" in guards["network"]["how"]
+    assert http.client.__name__ in guards["network"]["how"]
+    assert "written to no store" in guards["stores"]["how"]
+    options: Any = {"upstreams": ["http://vllm:8000"], "stores": ["redis://u:secret@cache/1"]}
+    with testing.memory_runtime(upstream_storage="forbid", **options) as runtime:
+        guards = runtime.posture()["guards"]
+    assert "in cleartext to http://vllm:8000" in guards["network"]["how"]
+    assert "may not be asked to keep it" in guards["network"]["how"]
+    assert "written to redis://cache/1" in guards["stores"]["how"]
+    assert "secret" not in json.dumps(guards)
+
+
+@pytest.mark.parametrize(("mode", "tier"), [("enforce", "closed"), ("report", "watched")])
+def test_files_children_and_uploads_are_guarded(mode: Any, tier: str) -> None:
+    """What enforcement closes is only counted in report mode; what neither can is named."""
+    with testing.memory_runtime(mode=mode) as runtime:
+        guards = runtime.posture()["guards"]
+    assert {guards[name]["tier"] for name in ("files", "children", "uploads")} == {tier}
+    assert guards["open descriptors"]["tier"] == "out of reach"
+
+
+@pytest.mark.parametrize(
+    ("options", "tier"),
+    [
+        ({}, "closed"),
+        ({"log_guard": "match"}, "watched"),
+        ({"log_guard": "none"}, "off"),
+        ({"mode": "report"}, "watched"),
+    ],
+)
+def test_streams_and_warnings_are_guarded_as_logs_are(options: Any, tier: str) -> None:
+    """The option that turns the log guard down does so for all other text, too."""
+    with testing.memory_runtime(**options) as runtime:
+        guards = runtime.posture()["guards"]
+    assert {guards[name]["tier"] for name in ("stdio", "warnings")} == {tier}
+    assert guards["descriptors"]["tier"] == ("off" if tier == "off" else "watched")
+    assert guards["exception hooks"]["tier"] != "off"
 
 
 def test_it_follows_the_runtimes_life() -> None:

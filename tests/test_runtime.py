@@ -34,6 +34,7 @@ from zeroret.exchange import Exchange
 from zeroret.sinks.memory import MemorySink
 from zeroret.types import ASGIApp, Message, Receive, Scope, Send
 from zeroret.usage.identity import Pseudonyms
+from zeroret.usage.layout import layout
 from zeroret.usage.record import UsageRecord
 
 POLICIES: Final = ("crofai", "crouter", "kriora", "noorapi", "usage-only", "wallet")
@@ -444,7 +445,7 @@ def test_a_killed_record_obeys_the_policy(policy: str, tmp_path: Path) -> None:
     assert run(KILLED, tmp_path, policy).returncode == -9
     leftovers = b"".join(f.read_bytes() for f in tmp_path.rglob("*") if f.is_file())
     for removed, text in [("client_ip", b"192.0.2.7"), ("request_model", b"gpt-4o")]:
-        assert (text in leftovers) <= (removed in Policy.load(policy).columns), removed
+        assert (text in leftovers) <= (removed in layout(Policy.load(policy)).recorded), removed
     assert b"penicillin" not in leftovers
     assert b"sk-1" not in leftovers
     with ZeroRetention(policy, [f"sqlite:///{tmp_path}/usage.db"]) as runtime:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from zeroret import sinks, testing
     from zeroret.asgi import ZeroRetentionMiddleware
     from zeroret.content.redaction import Redactor
+    from zeroret.content.sealed import Sealed
     from zeroret.errors import (
         ConfigurationError,
         MissingExtraError,
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
     from zeroret.exchange import Exchange, current
     from zeroret.guards.filter import RedactingFilter
     from zeroret.guards.values import server_made
+    from zeroret.instrumentation import instrument
     from zeroret.policy import Policy
     from zeroret.runtime import ZeroRetention
     from zeroret.tokens import TokenCounter
     from zeroret.types import UsageSink
     from zeroret.usage.record import UsageRecord
+    from zeroret.work import metered
     from zeroret.wsgi import ZeroRetentionWSGIMiddleware
 
 _PUBLIC: Final = {
@@ -37,6 +40,7 @@ _PUBLIC: Final = {
     "RedactingFilter": "zeroret.guards.filter",
     "Redactor": "zeroret.content.redaction",
     "RetentionViolation": "zeroret.errors",
+    "Sealed": "zeroret.content.sealed",
     "TokenCounter": "zeroret.tokens",
     "UsageRecord": "zeroret.usage.record",
     "UsageSink": "zeroret.types",
@@ -45,6 +49,8 @@ _PUBLIC: Final = {
     "ZeroRetentionMiddleware": "zeroret.asgi",
     "ZeroRetentionWSGIMiddleware": "zeroret.wsgi",
     "current": "zeroret.exchange",
+    "instrument": "zeroret.instrumentation",
+    "metered": "zeroret.work",
     "server_made": "zeroret.guards.values",
     "sinks": "zeroret.sinks",
     "testing": "zeroret.testing",
@@ -58,6 +64,7 @@ __all__ = [
     "RedactingFilter",
     "Redactor",
     "RetentionViolation",
+    "Sealed",
     "TokenCounter",
     "UsageRecord",
     "UsageSink",
@@ -66,6 +73,8 @@ __all__ = [
     "ZeroRetentionMiddleware",
     "ZeroRetentionWSGIMiddleware",
     "current",
+    "instrument",
+    "metered",
     "server_made",
     "sinks",
     "testing",

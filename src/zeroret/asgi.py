@@ -7,10 +7,13 @@ from functools import partial
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Final
 
+from zeroret.bodies import ASGIBodyLimit
 from zeroret.content.flight import CURRENT, LAST
-from zeroret.exchange import SWITCHING_PROTOCOLS, Exchange, declared_length
+from zeroret.durable import DurableSend, unavailable_asgi
+from zeroret.exchange import SWITCHING_PROTOCOLS, Exchange
+from zeroret.heads import declared_length
 from zeroret.integrations.routing import asgi_route
-from zeroret.runtime import shared
+from zeroret.sharing import shared
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -45,6 +48,7 @@ class ZeroRetentionMiddleware:
     ) -> None:
         self.app = app
         self.runtime = shared(runtime, dict(options))
+        self.runtime.apps.add(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection of the wrapped application."""
@@ -55,7 +59,10 @@ class ZeroRetentionMiddleware:
         if kind not in ("http", "websocket") or SCOPE_KEY in scope:
             await self.app(scope, receive, send)
             return
-        await ASGIResponder(self.runtime, scope, receive, send).run(self.app)
+        limit = self.runtime.options.max_body
+        app = self.app if limit is None else ASGIBodyLimit(self.app, limit)
+        responder = ASGIResponder(self.runtime, scope, receive, send)
+        await responder.run(app if responder.admitted() else unavailable_asgi)
 
 
 class ASGIResponder:
@@ -76,6 +83,12 @@ class ASGIResponder:
             method if isinstance(method, str) else "",
             path if isinstance(path, str) else "",
         )
+        if runtime.options.durability.fsync == "always":
+            self._send = DurableSend(self._exchange, send)
+
+    def admitted(self) -> bool:
+        """Tell whether the journal can take what this exchange will leave."""
+        return self._exchange.journal.accepts()
 
     async def run(self, app: ASGIApp) -> None:
         """Run *app* for this exchange; its exceptions leave as content-free stand-ins."""
@@ -179,6 +192,9 @@ class ASGIResponder:
     def _start(self, message: Message) -> None:
         content_type = content_encoding = b""
         self._left = None
+        meter = self._exchange.meter
+        if meter is not None and meter.reads_headers:
+            meter.response_headers(message.get("headers") or ())
         for name, value in message.get("headers") or ():
             lowered = name.lower()
             if lowered == b"content-type":

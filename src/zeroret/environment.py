@@ -11,9 +11,20 @@ from typing import Any, Final
 from zeroret.errors import ConfigurationError
 
 _PREFIX: Final = "ZERORET_"
-_LISTS: Final = frozenset({"sinks", "models"})
-_NAMES: Final = ("policy", "sinks", "mode", "log_guard", "models", "journal", "grace")
-_ONLY_IN_CODE: Final = frozenset({"ZERORET_IDENTIFY"})
+_LISTS: Final = frozenset(
+    {"sinks", "models", "upstreams", "stores", "writable", "children", "prices"}
+)
+_NUMBERS: Final[Mapping[str, type[int | float]]] = {
+    "grace": float,
+    "journal_bytes": int,
+    "max_body": int,
+}
+_NAMES: Final = (
+    *("policy", "sinks", "mode", "log_guard", "models", "journal", "grace"),
+    *("upstreams", "stores", "writable", "children", "upstream_storage", "max_body"),
+    *("fsync", "journal_full", "journal_bytes", "prices"),
+)
+_ONLY_IN_CODE: Final = frozenset({"ZERORET_IDENTIFY", "ZERORET_ON_VIOLATION", "ZERORET_DIALECTS"})
 
 
 def from_environment(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -35,13 +46,15 @@ def from_environment(environ: Mapping[str, str] | None = None) -> dict[str, Any]
 def _parsed(name: str, value: str) -> Any:
     if name in _LISTS:
         return [item for item in (part.strip() for part in value.split(",")) if item]
-    if name != "grace":
+    number = _NUMBERS.get(name)
+    if number is None:
         return value
     try:
-        return float(value)
+        return number(value)
     except ValueError:
         raise ConfigurationError(
-            f"ZERORET_GRACE={value!r} must be a number of seconds, such as 2 or 0.5"
+            f"ZERORET_{name.upper()}={value!r} must be a number of "
+            + ("seconds, such as 2 or 0.5" if number is float else "bytes, such as 1048576")
         ) from None
 
 

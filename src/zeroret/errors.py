@@ -30,6 +30,27 @@ class MissingExtraError(ZeroRetentionError, ImportError):
         )
 
 
+class SinkError(ZeroRetentionError):
+    """A store cannot be used now; the records wait and are sent again.
+
+    The text says what is wrong and what to do. It names places, never a password or a record.
+    """
+
+
+class RecordRefusedError(ZeroRetentionError):
+    """A store will never take a record, however often it is sent: it is put aside, not retried.
+
+    A sink raises it from ``write``; nothing of the batch then counts as written. With *ids* only
+    these records are put aside; without, the batch is split until the refused ones are found.
+    """
+
+    def __init__(self, reason: str, ids: frozenset[str] = frozenset()) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        """The class of the store's own error, never its text."""
+        self.ids = ids
+
+
 class RetentionViolation(ZeroRetentionError, PermissionError):  # noqa: N818 - the field's word: a violation is an event, and the public name is a contract
     """Content was about to leave the process by a way that the policy closes.
 

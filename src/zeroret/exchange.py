@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from zeroret.content.flight import CHUNK_BUDGET, CHUNKS_LIMIT, CURRENT, Flight
 from zeroret.content.live import LIVE
-from zeroret.dialects import detect
+from zeroret.guards import spools
+from zeroret.heads import credential_of
 from zeroret.usage.identity import format_id, new_id
-from zeroret.usage.meter import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Unpack
 
     from zeroret.runtime import ZeroRetention
+    from zeroret.usage.meter import Meter
+    from zeroret.usage.metered import Metered
     from zeroret.usage.record import Outcome
+    from zeroret.usage.said import Counts
 
 METHODS: Final = frozenset(
     {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"}
@@ -29,6 +33,7 @@ _CREDENTIAL_HEADERS: Final = (b"authorization", b"x-api-key", b"api-key", b"x-go
 _ORDINARY_HEADERS: Final = frozenset(
     {b"accept", b"accept-encoding", b"connection", b"content-length", b"content-type", b"host"}
 )
+_TELLING_NAME: Final = 16  # bytes of a header's name: matching acts from there on
 _TIMEOUT_STATUSES: Final = frozenset({408, 504})
 _BODYLESS_STATUSES: Final = frozenset({204, 304})
 _CLIENT_ERROR: Final = 400
@@ -36,7 +41,6 @@ _SERVER_ERROR: Final = 500
 _HIGHEST_STATUS: Final = 999
 _bases: Any = type.__dict__["__mro__"].__get__
 _name: Any = type.__dict__["__name__"].__get__
-_LONGEST_LENGTH: Final = 15  # digits of a Content-Length that is believed: a petabyte
 
 
 class Exchange(Flight):
@@ -69,18 +73,18 @@ class Exchange(Flight):
     )
 
     def __init__(self, runtime: ZeroRetention, method: str, path: str) -> None:
-        super().__init__(runtime.log_guard, enforce=runtime.enforce, names=runtime.names)
+        super().__init__(
+            runtime.log_guard,
+            enforce=runtime.enforce,
+            names=runtime.names,
+            boundary=runtime.boundary,
+        )
         self._runtime = runtime
         self.wall = time.time()
         self.started = time.perf_counter()
         self._raw_id = new_id(self.wall)
-        self.method = method
-        dialect = detect(path)
-        self.meter: Meter | None = (
-            None
-            if dialect is None
-            else Meter(dialect, runtime.counter, may_count=runtime.keeps_counts)
-        )
+        self.method = method if method in METHODS else ""  # others are text that a client made
+        self.meter: Meter | None = runtime.meters.open(path, method)
         self.journal = runtime.journal
         """Where its slot is and its record goes, whatever becomes of the runtime meanwhile."""
         self._slot = self.journal.open_slot(self._raw_id, self.wall)
@@ -98,7 +102,7 @@ class Exchange(Flight):
         self.response_bytes = 0
         self.finished = False
         self.timed_out = False
-        self.hold(path)
+        self.hold(path.encode("utf-8", "surrogatepass"))  # a copy of our own, so that it is wiped
         LIVE.enter(self)
 
     def __repr__(self) -> str:
@@ -110,48 +114,67 @@ class Exchange(Flight):
         return format_id(self._raw_id)
 
     @property
+    def runtime(self) -> ZeroRetention:
+        """The runtime whose policy it obeys."""
+        return self._runtime
+
+    @property
     def account(self) -> str | None:
         """The account that `identify` vouched for, as the record names it; None if it did not."""
         return self._account
 
-    def report(
-        self,
-        *,
-        input_tokens: int | None = None,
-        output_tokens: int | None = None,
-        model: str | None = None,
-    ) -> None:
+    def report(self, *, model: str | None = None, **counts: Unpack[Counts]) -> None:
         """Say what this exchange used; the handler's own word wins over the upstream's.
 
-        Counts are tokens. Once the reply is complete its record is written, and a later report
-        changes nothing.
+        *counts* are those of `UsageRecord`, by its names. What is no count is left out, and counted
+        in the posture's failures. Once the reply is complete its record is written, and a later
+        report changes nothing.
         """
         if self.meter is None:
-            self.meter = Meter(None, self._runtime.counter)
-        self.meter.report(input_tokens=input_tokens, output_tokens=output_tokens, model=model)
+            self.meter = self._runtime.meters.bare()
+        if not self.meter.report(model=model, **counts):
+            self._runtime.failed("report", ValueError())
+
+    def upstream_call(self, metered: Metered | None, host: str, port: int) -> None:
+        """Add what a call of an instrumented client used; None for an attempt that failed.
+
+        The sum over all calls wins over what the reply says, since it is what the upstreams bill.
+        A model that a named upstream served with usage is known from then on.
+        """
+        if self.meter is None:
+            self.meter = self._runtime.meters.bare()
+        self.meter.upstream_call(metered)
+        if metered is not None and metered.usage_source == "reported":
+            self._runtime.learn(metered.response_model, host, port)
 
     # What the shells tell.
 
     def head(self, query: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
         """Take the request's head: names in lower case, values as sent, the last of a name counts.
 
-        Every value a client chooses is content; a few ordinary headers are not referenced, since
-        nobody's secret stands in them and every log of a server repeats them.
+        Every value a client chooses is content, and so is a name that is long enough to hold any;
+        a few ordinary headers are not referenced, since nobody's secret stands in them and every
+        log of a server repeats them.
         """
+        self.headers = headers
         named = dict(headers)
         for name in _CREDENTIAL_HEADERS:
             value = named.get(name)
             if value:
-                self.credential = _credential(value)
+                self.credential = credential_of(value)
                 break
         self.user_agent = named.get(b"user-agent")
         encoding = named.get(b"content-encoding")
         if encoding and self.meter is not None:
             self.meter.request_start(named.get(b"content-type", b""), encoding)
         # Not from the dict: cookies come in several lines over HTTP/2.
-        self.hold(b"\n".join([value for name, value in headers if name not in _ORDINARY_HEADERS]))
+        chosen = [value for name, value in headers if name not in _ORDINARY_HEADERS]
+        chosen += [name for name, _ in headers if len(name) >= _TELLING_NAME]
+        self.hold(b"\n".join(chosen))
         if query:
             self.hold(query)
+            if self.meter is not None:
+                self.meter.request_query(query)
 
     def account_is(self, account: str | None) -> None:
         """Note the account that `identify` gave; anything but a string vouches for nobody."""
@@ -206,6 +229,9 @@ class Exchange(Flight):
             self.first_byte = time.perf_counter()
             if not terminal and meter is not None and meter.stream:
                 self.checkpoint()  # the first event of a stream may tell what its input was
+        if terminal and self.status == SWITCHING_PROTOCOLS:
+            self.checkpoint()  # an answer on the connection told its usage; others may follow
+            return False
         return terminal
 
     # How it ends.
@@ -228,7 +254,7 @@ class Exchange(Flight):
         if not self.finished:
             if self.status is None and isinstance(error, Exception):
                 self.status = _SERVER_ERROR
-            self.finish(_outcome_of_error(error))
+            self.finish(outcome_of_error(error))
 
     def note_error(self, error: BaseException) -> None:
         """Remember the class of an exception that the app handled or raised."""
@@ -254,7 +280,7 @@ class Exchange(Flight):
             self._runtime.checkpoint(self)
 
     def leave(self) -> None:
-        """End the exchange: what it references goes when the policy's grace is over."""
+        """End the exchange: what it spooled goes now, what is matched when the grace is over."""
         if self.method == "HEAD" or self.status in _BODYLESS_STATUSES:
             self.complete()  # a server need not ask for a body that cannot be there
         self.abort()
@@ -262,6 +288,7 @@ class Exchange(Flight):
         self.credential = self.user_agent = self.client_host = None
         self.meter = None  # what waits for the end of its grace is content, and nothing else
         self.ended = time.perf_counter()
+        spools.release(self)
         self._runtime.leave(self)
 
     # What the record asks.
@@ -304,22 +331,13 @@ def current() -> Exchange | None:
     return flight if isinstance(flight, Exchange) else None
 
 
-def declared_length(value: str | bytes) -> int | None:
-    """Return the bytes that a Content-Length promises; None for one that promises nothing.
-
-    RFC 9110, 8.6: ASCII digits, nothing else.
-    """
-    if value.isascii() and value.isdigit() and len(value) <= _LONGEST_LENGTH:
-        return int(value)
-    return None
-
-
 def _frozen(chunk: Any) -> bytes:
     """Return a copy of what apps send instead of bytes, since it may change or be let go."""
     return bytes(memoryview(chunk))
 
 
-def _outcome_of_error(error: BaseException) -> Outcome:
+def outcome_of_error(error: BaseException) -> Outcome:
+    """Return how an exchange ended that *error* ended."""
     if not isinstance(error, Exception):
         return "aborted"  # CancelledError, GeneratorExit, KeyboardInterrupt: nobody waits any more
     return "timeout" if _is_timeout(error) else "error"
@@ -328,10 +346,3 @@ def _outcome_of_error(error: BaseException) -> Outcome:
 def _is_timeout(error: BaseException) -> bool:
     # Asked of `type`, since a metaclass can answer for itself.
     return any("Timeout" in _name(base) for base in _bases(type(error)))
-
-
-def _credential(header: bytes) -> str:
-    """Return the credential of a header value, without the scheme's name (RFC 9110, 11.4)."""
-    text = header.decode("latin-1").strip()
-    scheme, _, rest = text.partition(" ")
-    return rest.strip() if rest and scheme.isalpha() else text

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike, fsdecode
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict, get_args
 
+from zeroret.content.boundary import Boundary, UpstreamStorage
+from zeroret.content.destinations import Stores, Upstreams
 from zeroret.content.flight import LogGuard
+from zeroret.dialects.overrides import Overrides
 from zeroret.errors import ConfigurationError
+from zeroret.journal.durability import DEFAULT, LEAST_BYTES, Durability, Fsync, Full
 from zeroret.policy import Policy
 from zeroret.sinks import check
+from zeroret.tokens import vocabulary
+from zeroret.usage.prices import Prices, prices_of
 
 if TYPE_CHECKING:
+    from zeroret.guards.violations import Violation
     from zeroret.types import Identify
 
 _LONGEST: Final = 86_400.0  # seconds that any option may state
@@ -31,6 +40,18 @@ class Options(TypedDict, total=False):
     identify: Identify | None
     journal: str | PathLike[str] | None
     grace: float
+    upstreams: Iterable[str] | None
+    stores: Iterable[str]
+    writable: Iterable[str | PathLike[str]]
+    children: Iterable[str | PathLike[str]]
+    upstream_storage: UpstreamStorage
+    max_body: int | None
+    on_violation: Callable[[Violation], object] | None
+    fsync: Fsync
+    journal_full: Full
+    journal_bytes: int
+    prices: Any
+    dialects: Mapping[str, str | None]
 
 
 class ShellOptions(Options, total=False):
@@ -53,6 +74,30 @@ class Checked:
     identify: Identify | None = None
     journal: str | None = None
     grace: float = 2.0
+    upstreams: Upstreams | None = None
+    stores: Stores = Stores()  # noqa: RUF009 - frozen, and shared on purpose
+    writable: tuple[str, ...] = ()
+    children: tuple[str, ...] = ()
+    upstream_storage: UpstreamStorage = "allow"
+    max_body: int | None = None
+    on_violation: Callable[[Violation], object] | None = None
+
+    durability: Durability = DEFAULT
+    prices: Prices | None = None
+    dialects: Overrides | None = None
+
+    @property
+    def boundary(self) -> Boundary:
+        """Where the content of this runtime's exchanges may go."""
+        return Boundary(
+            enforce=self.mode == "enforce",
+            upstreams=self.upstreams,
+            stores=self.stores,
+            writable=self.writable,
+            children=self.children,
+            upstream_storage=self.upstream_storage,
+            on_violation=self.on_violation,
+        )
 
     def key(self) -> tuple[object, ...]:
         """Return what two runtimes share if they are to be one; objects count by identity."""
@@ -68,6 +113,16 @@ class Checked:
             id(self.identify),
             self.journal,
             self.grace,
+            self.upstreams,
+            self.stores,
+            self.writable,
+            self.children,
+            self.upstream_storage,
+            self.max_body,
+            id(self.on_violation),
+            self.durability,
+            None if self.prices is None else self.prices.versions,
+            None if self.dialects is None else self.dialects.key,
         )
 
 
@@ -89,10 +144,34 @@ def checked(policy: Any, sinks: Any, options: Mapping[str, Any]) -> Checked:
         log_guard=_one_of("log_guard", options.get("log_guard", "strict"), get_args(LogGuard)),
         models=models,
         encodings=encodings,
-        identify=_callable("identify", options.get("identify")),
+        identify=_called(
+            "identify",
+            options.get("identify"),
+            "a credential and returns an account or None",
+        ),
         journal=_journal(options.get("journal")),
         # The policy is a promise: the option can only tighten it.
         grace=min(_seconds("grace", options.get("grace", 2.0)), loaded.grace),
+        upstreams=_upstreams(options.get("upstreams")),
+        stores=Stores.of(_listed("stores", options.get("stores", ()))),
+        writable=_paths("writable", options.get("writable", ())),
+        children=_programs(options.get("children", ())),
+        upstream_storage=_one_of(
+            "upstream_storage", options.get("upstream_storage", "allow"), get_args(UpstreamStorage)
+        ),
+        max_body=None
+        if options.get("max_body") is None
+        else _size("max_body", options["max_body"]),
+        on_violation=_called("on_violation", options.get("on_violation"), "a violation"),
+        prices=prices_of(options.get("prices")),
+        dialects=_dialects(options.get("dialects")),
+        durability=Durability(
+            fsync=_one_of("fsync", options.get("fsync", DEFAULT.fsync), get_args(Fsync)),
+            full=_one_of("journal_full", options.get("journal_full", DEFAULT.full), get_args(Full)),
+            most_bytes=_size(
+                "journal_bytes", options.get("journal_bytes", DEFAULT.most_bytes), LEAST_BYTES
+            ),
+        ),
     )
 
 
@@ -115,13 +194,59 @@ def _seconds(name: str, value: Any) -> float:
     return float(value)
 
 
-def _callable(name: str, value: Any) -> Any:
+def _called(name: str, value: Any, takes: str) -> Any:
     if value is not None and not callable(value):
         raise ConfigurationError(
-            f"{name} must be a function that takes a credential and returns an account or None; "
-            f"a {type(value).__name__} was given"
+            f"{name} must be a function that takes {takes}; a {type(value).__name__} was given"
         )
     return value
+
+
+def _size(name: str, value: Any, least: int = 1) -> int:
+    if type(value) is int and value >= least:
+        return value
+    raise ConfigurationError(f"{name}={value!r} must be a number of bytes, {least} or more")
+
+
+def _listed(name: str, value: Any) -> tuple[Any, ...]:
+    if isinstance(value, str | PathLike) or not isinstance(value, Iterable):
+        raise ConfigurationError(f"{name} must be a list; a {type(value).__name__} was given")
+    return tuple(value)
+
+
+def _dialects(value: Any) -> Overrides | None:
+    if not value:
+        return None
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(
+            "dialects must map routes to names of dialects, such as {'/my/chat': 'openai.chat'}; "
+            f"a {type(value).__name__} was given"
+        )
+    return Overrides(value)
+
+
+def _upstreams(value: Any) -> Upstreams | None:
+    return None if value is None else Upstreams.of(_listed("upstreams", value))
+
+
+def _paths(name: str, value: Any) -> tuple[str, ...]:
+    """Return real paths, so that a link cannot lead elsewhere later."""
+    paths = _listed(name, value)
+    if not all(isinstance(path, str | PathLike) and fsdecode(path) for path in paths):
+        raise ConfigurationError(f"{name} holds something that is not a path")
+    return tuple(os.path.realpath(fsdecode(path)) for path in paths)
+
+
+def _programs(value: Any) -> tuple[str, ...]:
+    found: list[str] = []
+    for program in _listed("children", value):
+        path = shutil.which(program) if isinstance(program, str | PathLike) else None
+        if path is None:
+            raise ConfigurationError(
+                f"children names {program!r}, which is no program that can be started here"
+            )
+        found.append(os.path.realpath(path))
+    return tuple(found)
 
 
 def _journal(value: Any) -> str | None:
@@ -160,11 +285,10 @@ def _models(value: Any) -> tuple[tuple[str, ...] | None, Mapping[str, str]]:
     if not all(isinstance(name, str) and name for name in names):
         raise ConfigurationError("models holds something that is not a model's name")
     for name, encoding in encodings.items():
-        if encoding not in _ENCODINGS:
+        if not isinstance(encoding, str) or not vocabulary.is_named(encoding):
             raise ConfigurationError(
-                f"models[{name!r}]={encoding!r} is not one of {', '.join(map(repr, _ENCODINGS))}"
+                f"models[{name!r}]={encoding!r} is not one of 'o200k_base', 'cl100k_base', nor the "
+                "path of a tokenizer.json"
             )
+        vocabulary.check(encoding)
     return names, encodings
-
-
-_ENCODINGS: Final = ("o200k_base", "cl100k_base")

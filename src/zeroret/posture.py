@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from zeroret import guarding
+from zeroret.guards import configuration
+from zeroret.guards.violations import VIOLATIONS
+
 if TYPE_CHECKING:
+    from zeroret.guards.tiers import Grade
     from zeroret.runtime import ZeroRetention
 
 _OUT_OF_REACH: Final = {
-    "handler.emit": "code that calls emit() of a log handler instead of handle() is not seen",
-    "stdio": "print and direct writes to stdout and stderr are not guarded by this version",
-    "telemetry": "span exporters and error trackers are not guarded by this version",
-    "files": "files, children and upload spools are not guarded by this version",
-    "network": "connections other than the reply are not guarded by this version",
-    "process": "memory, core dumps and debuggers are not guarded by this version",
+    "handler.emit": "a handler of one's own that neither formats, pickles nor maps its record",
 }
 """Ways out that stand open, said aloud: nothing is claimed beyond its tier."""
+
+_LIKE_LOGS: Final = frozenset({"stdio", "descriptors", "warnings"})
+"""Ways out of texts, which `log_guard` is for, too."""
+
+_MOST_PLACES: Final = 32
+"""Places of violations that a posture lists."""
 
 
 def posture(runtime: ZeroRetention) -> dict[str, Any]:
@@ -35,13 +41,18 @@ def posture(runtime: ZeroRetention) -> dict[str, Any]:
         "grace": runtime.options.grace,
         "guards": _guards(runtime),
         "withheld": runtime.tally,
+        "violations": VIOLATIONS.counts(),
+        "places": VIOLATIONS.places()[:_MOST_PLACES],
+        "configuration": configuration.problems(configuration.facts(runtime.apps)),
         "failures": runtime.failures,
+        "unread": runtime.unread,
+        "retention": runtime.retention.posture(),
         "journal": {} if delivery is None else delivery.counters(),
     }
 
 
 def _guards(runtime: ZeroRetention) -> dict[str, dict[str, str]]:
-    guards = {
+    guards: dict[str, dict[str, str]] = {
         "logs": {"tier": _logs_tier(runtime), "how": runtime.log_guard},
         "exceptions": {
             "tier": "closed" if runtime.enforce else "off",
@@ -55,10 +66,21 @@ def _guards(runtime: ZeroRetention) -> dict[str, dict[str, str]]:
     }
     for name, why in _OUT_OF_REACH.items():
         guards[name] = {"tier": "out of reach", "how": why}
+    for name, tier in guarding.tiers(runtime.boundary).items():
+        started = runtime.delivery is not None  # guards are installed by the start
+        grade: Grade = tier.grade if started else "off"
+        if name in _LIKE_LOGS and grade != "out of reach":
+            grade = _at_most(grade, _logs_tier(runtime))
+        guards[name] = {"tier": grade, "how": tier.how}
     return guards
 
 
-def _logs_tier(runtime: ZeroRetention) -> str:
+def _at_most(grade: Grade, logs: Grade) -> Grade:
+    """Return the weaker of two grades."""
+    return max(grade, logs, key=("closed", "watched", "off").index)
+
+
+def _logs_tier(runtime: ZeroRetention) -> Grade:
     if runtime.log_guard == "none" or runtime.delivery is None:
         return "off"  # guards are installed by the start
     # Matching finds what it knows to look for: that is no closed way out.

@@ -29,13 +29,18 @@ NOTHING: Final = Metered()
 
 
 class Recorder:
-    """Builds the records of one policy; a column the policy removes is never computed."""
+    """Builds the records of one policy; a column the policy removes is never computed.
 
-    def __init__(self, policy: Policy, models: ModelNames) -> None:
+    *columns* are more than the policy's own where a store keeps collections apart from its rows.
+    """
+
+    def __init__(
+        self, policy: Policy, models: ModelNames, columns: frozenset[str] | None = None
+    ) -> None:
         self._stamp = policy.stamp
         self._known = models.known
-        self._kept = policy.columns
-        self._columns = policy.columns - ALWAYS
+        self._kept = policy.columns if columns is None else columns
+        self._columns = self._kept - ALWAYS
 
     def record(self, exchange: Exchange, metered: Metered, outcome: Outcome) -> UsageRecord:
         """Return the record of *exchange* as it stands now: each column from its one source."""

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
-import weakref
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 
+from zeroret import claims, guarding, writing
+from zeroret.content.destinations import known_upstreams
 from zeroret.content.live import LIVE
+from zeroret.dialects import plugins
 from zeroret.environment import from_environment
 from zeroret.errors import ConfigurationError
-from zeroret.guards import exceptions, logs, names, tally, threads
+from zeroret.failures import Failures
+from zeroret.guards import configuration, exceptions, logs, names, tally, threads
+from zeroret.guards.classes import OTHER
+from zeroret.guards.modes import MODES
+from zeroret.integrations.debugging import Applications
 from zeroret.integrations.routing import watch_routers
 from zeroret.journal import Journal, MemoryJournal
 from zeroret.journal.delivery import Delivery
+from zeroret.journal.once import Once
 from zeroret.journal.pepper import pepper
 from zeroret.journal.place import place
 from zeroret.options import Options, checked
-from zeroret.recording import NOTHING, Recorder
-from zeroret.sinks import open_sink, sink_key
+from zeroret.recording import Recorder
+from zeroret.retention.keeping import Retention
+from zeroret.sinks import keeps_tables, open_sink, sink_key
 from zeroret.tokens import TokenCounter
-from zeroret.usage import client
+from zeroret.usage import aside, client
 from zeroret.usage.identity import Pseudonyms
+from zeroret.usage.layout import layout
+from zeroret.usage.meters import Meters
 from zeroret.usage.models import ModelNames
-from zeroret.usage.record import COLUMNS, TOKEN_COLUMNS
+from zeroret.usage.record import TOKEN_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -40,7 +48,6 @@ if TYPE_CHECKING:
 
 App = TypeVar("App")
 
-_log: Final = logging.getLogger("zeroret")
 _DRAIN: Final = 5.0  # seconds that close, exit and lifespan shutdown give the sinks
 
 
@@ -61,6 +68,25 @@ class ZeroRetention:
             undelivered records with the process. Default: systemd's state directory, else beside
             the first file sink.
         grace: seconds for which content stays matchable after the reply; a policy may say less.
+        upstreams: hosts that requests may carry content to, such as ``["api.anthropic.com"]``;
+            default: the known providers, and this machine.
+        stores: databases, caches and queues that may hold content; default: none.
+        writable: files and folders that may be written while an exchange runs; default: none.
+        children: programs that may be started while an exchange runs; default: none.
+        upstream_storage: ``"forbid"`` refuses requests that let the upstream keep them.
+        max_body: bytes of a request body past which the client gets a 413; default: no limit.
+        fsync: when records are forced to the disk: ``"never"`` (safe against killed processes),
+            ``"interval"`` (once a second), ``"always"`` (before a reply's last piece).
+        journal_full: what happens while the disk takes no record: ``"memory"``, ``"shed"`` or
+            ``"refuse"``, which answers new requests with 503.
+        journal_bytes: how much undelivered records of one process may take on the disk.
+        prices: what costs are computed by, where the policy keeps them: ``"genai-prices"`` (a
+            catalogue in the extra ``prices``, offline), the path of a TOML file or a mapping of
+            the operator's own, or a list of these, the first that knows a model wins.
+        dialects: routes, as templates or prefixes of paths, and the dialect that is spoken there,
+            such as ``{"/my/chat": "openai.chat"}``; None where nothing is to be metered.
+        on_violation: ``on_violation(violation)``, told when content tried to leave; it may not
+            block, and what it raises is ignored.
 
     Raises:
         ConfigurationError: an option is unknown or not allowed; the text says what to write.
@@ -75,28 +101,39 @@ class ZeroRetention:
     ) -> None:
         self.options = checked(policy, sinks, options)
         self.policy = self.options.policy
-        if "client" in self.policy.columns:
+        self._prices = self.options.prices if "cost" in self.policy.columns else None
+        self._layout = layout(self.policy, priced=self._prices is not None)
+        stores = any(keeps_tables(sink) for sink in self.options.sinks)
+        recorded = self._layout.recorded if stores else self.policy.columns
+        if "client" in recorded:
             client.require()
         self._place: Path | Literal["memory"] = place(
             self.options.journal, self.options.sinks, os.environ
         )
         self.log_guard = self.options.log_guard
         self.enforce = self.options.mode == "enforce"
+        self.boundary = self.options.boundary
         self._strict = self.enforce and self.log_guard == "strict"
         self._guards_logs = False
         self.identify = self.options.identify
         self.counter = TokenCounter(self.options.encodings)
-        models = ModelNames(self.options.models)
+        self._models = models = ModelNames(self.options.models)
         self.names = models.names
-        self.keeps_counts = not self.policy.columns.isdisjoint(TOKEN_COLUMNS)
-        self._recorder = Recorder(self.policy, models)
-        self._columns = tuple(name for name in COLUMNS if name in self.policy.columns)
+        counts = not recorded.isdisjoint(TOKEN_COLUMNS)
+        self.meters = Meters(self.counter, self.options.dialects, counts=counts)
+        self._recorder = Recorder(self.policy, models, recorded)
+        self._columns = self._layout.columns
         self._lock = threading.Lock()
         self._journal: Journal | MemoryJournal | None = None
         self._delivery: Delivery | None = None
+        self.retention = Retention(self.policy, self.options.sinks, self._columns, self._layout)
+        """What deletes when."""
         self.pseudonyms = Pseudonyms(pepper("memory"))
-        self._failures: Counter[str] = Counter()
-        _claim(self._place, self)
+        self._failures = Failures()
+        self.unread = 0
+        """Parts of requests and replies that were no usage, though they stood in its place."""
+        self.apps = Applications()
+        claims.claim(self._place, self)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
@@ -117,6 +154,7 @@ class ZeroRetention:
         from zeroret.integrations.installing import install
 
         install(app, self)
+        self.apps.add(app)
         return app
 
     def asgi(self, app: ASGIApp) -> ASGIApp:
@@ -139,24 +177,47 @@ class ZeroRetention:
         The shells call it at lifespan startup, else before the first exchange.
 
         Raises:
-            ConfigurationError: the journal's folder cannot be used safely.
+            ConfigurationError: the journal's folder, or the process as it is set up, is not safe.
         """
         with self._lock:
             if self._journal is None:
+                if self.enforce:
+                    configuration.check(self.apps)
                 journal: Journal | MemoryJournal = MemoryJournal()
                 if self._place != "memory":
-                    journal = Journal(self._place, killed=self._recorder.killed)
+                    journal = Journal(
+                        self._place,
+                        durability=self.options.durability,
+                        killed=self._recorder.killed,
+                    )
                 self._start(journal.open(), pepper(self._place))
+        claims.started(self)
         return self
 
     def _start(self, journal: Journal | MemoryJournal, secret: bytes) -> None:
         self.pseudonyms = Pseudonyms(secret)
+        self.meters.marks = Once(self._place, secret)
         specs = self.options.sinks
-        sinks = [open_sink(sink, columns=self._columns) for sink in specs]
+        sinks = [open_sink(sink, columns=self._columns, layout=self._layout) for sink in specs]
         keys = [sink_key(sink, index) for index, sink in enumerate(specs)]
-        self._delivery = Delivery(journal, list(zip(keys, sinks, strict=True)))
+        prices = self.options.prices
+        plugins.load(self.failed)
+        self._delivery = Delivery(
+            journal,
+            list(zip(keys, sinks, strict=True)),
+            complete=prices.priced
+            if prices is not None and "cost" in self.policy.columns
+            else None,
+        )
+        for sink in sinks:
+            observe = getattr(sink, "observe", None)
+            if observe is not None:
+                observe(self._delivery.counters)
+        self.retention.start()
         watch_routers()
         threads.install()
+        guarding.install()
+        MODES.enter(enforce=self.enforce)
         self.guard_logs()
         if not LIVE.busy:
             names.learn()  # what was named since the application was wrapped
@@ -179,7 +240,7 @@ class ZeroRetention:
 
     @property
     def journal(self) -> Journal | MemoryJournal:
-        """The open journal; asking for it starts the runtime and never raises.
+        """The open journal; asking for it starts the runtime, unless the configuration is refused.
 
         Where no lifespan could refuse to start, a journal that cannot be used costs durability and
         not the reply: records wait in memory, the posture counts the failure.
@@ -187,6 +248,8 @@ class ZeroRetention:
         if self._journal is None:
             try:
                 self.start()
+            except configuration.RefusedError:
+                raise
             except (ConfigurationError, OSError) as error:
                 self.failed("journal", error)
                 with self._lock:
@@ -198,15 +261,19 @@ class ZeroRetention:
     def flush(self, timeout: float = _DRAIN) -> bool:
         """Wait until every sink holds every record so far; False after *timeout* seconds."""
         delivery = self._delivery
-        return delivery is None or delivery.flush(timeout)
+        return aside.settle(timeout) and (delivery is None or delivery.flush(timeout))
 
     def close(self, timeout: float = _DRAIN) -> None:
         """Drain, release everything and uninstall the guards; what is left stays in the journal."""
+        aside.settle(timeout)
         with self._lock:
             journal, delivery = self._journal, self._delivery
             self._journal = self._delivery = None
             if journal is not None and delivery is not None:
                 delivery.close(timeout)
+                self.retention.stop()
+                MODES.leave(enforce=self.enforce)
+                guarding.uninstall()
                 threads.uninstall()
             if self._guards_logs:
                 self._guards_logs = False
@@ -233,24 +300,17 @@ class ZeroRetention:
 
     def write(self, exchange: Exchange, outcome: Outcome) -> None:
         """Write the one record of *exchange*; an error of ours costs details, not the record."""
-        try:
-            meter = exchange.meter
-            metered = NOTHING if meter is None else meter.finish(complete=outcome != "aborted")
-            record = self._recorder.record(exchange, metered, outcome)
-        except Exception as error:  # noqa: BLE001 - the reply must go on
-            self.failed("record", error)
-            record = self._recorder.minimal(exchange, outcome)
-        exchange.journal.record(record, exchange.slot)
+        self.unread += writing.write(self._recorder, exchange, outcome, self.failed)
 
     def checkpoint(self, exchange: Exchange) -> None:
         """Note in the exchange's live slot what is known so far."""
-        try:
-            meter = exchange.meter
-            metered = NOTHING if meter is None else meter.peek()
-            record = self._recorder.record(exchange, metered, "killed")
-            exchange.journal.note(exchange.slot, record)
-        except Exception as error:  # noqa: BLE001 - the reply must go on
-            self.failed("checkpoint", error)
+        writing.note(self._recorder, exchange, self.failed)
+
+    def learn(self, model: str | None, host: str, port: int) -> None:
+        """Know *model* from now on, if it was served by an upstream that content may go to."""
+        upstreams = self.options.upstreams or known_upstreams()
+        if model is not None and upstreams.grant(host, port) is not None:
+            self._models.learn(model)
 
     def leave(self, exchange: Exchange) -> None:
         """Let go of what *exchange* references once the grace is over."""
@@ -268,19 +328,21 @@ class ZeroRetention:
             return exceptions.StandIn()
 
     def error_type(self, error: BaseException) -> str:
-        """Return the class name that a record may hold for *error*."""
-        return exceptions.error_type(error)
+        """Return the class name that a record may hold for *error*; never raises."""
+        try:
+            return exceptions.error_type(error)
+        except Exception as failure:  # noqa: BLE001 - it would leave with *error* as its context
+            self.failed("error_type", failure)
+            return OTHER
 
     def failed(self, place_: str, error: BaseException) -> None:
         """Count an error of our own (or of the operator's hook), and log its type once."""
-        self._failures[place_] += 1
-        if self._failures[place_] == 1:
-            _log.warning("%s failed: %s", place_, exceptions.error_type(error))
+        self._failures.note(place_, error)
 
     @property
     def failures(self) -> dict[str, int]:
         """How often each part of ours failed, by place."""
-        return dict(self._failures)
+        return self._failures.counts()
 
     @property
     def delivery(self) -> Delivery | None:
@@ -291,45 +353,3 @@ class ZeroRetention:
     def tally(self) -> dict[str, int]:
         """What the guards of this process withheld so far, by guard and kind."""
         return tally.snapshot()
-
-
-_shared: dict[tuple[object, ...], ZeroRetention] = {}
-_by_place: weakref.WeakValueDictionary[str, ZeroRetention] = weakref.WeakValueDictionary()
-
-
-def shared(runtime: ZeroRetention | None, options: dict[str, Any]) -> ZeroRetention:
-    """Return *runtime*, or the one runtime of these *options* in this process.
-
-    Raises:
-        ConfigurationError: both were given, or an option is not allowed.
-    """
-    if runtime is not None:
-        if options:
-            raise ConfigurationError(
-                f"runtime= was given together with {', '.join(sorted(options))}; "
-                "a runtime has its options already"
-            )
-        return runtime
-    rest = dict(options)
-    key = checked(rest.pop("policy", "usage-only"), rest.pop("sinks", ()), rest).key()
-    if key not in _shared:
-        _shared[key] = ZeroRetention(**options)
-    return _shared[key]
-
-
-def forget_shared() -> None:
-    """Close the runtimes that middlewares share, so that the next one starts afresh."""
-    while _shared:
-        _shared.popitem()[1].close()
-
-
-def _claim(place_: Any, runtime: ZeroRetention) -> None:
-    """Refuse a second policy on one journal: its killed exchanges could not say which they obey."""
-    if place_ == "memory":
-        return
-    owner = _by_place.setdefault(os.path.realpath(place_), runtime)
-    if owner.policy.stamp != runtime.policy.stamp:
-        raise ConfigurationError(
-            f"the journal {place_} belongs to policy {owner.policy.stamp} in this process; "
-            f"give {runtime.policy.stamp} a folder of its own with journal="
-        )

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from zeroret.errors import ConfigurationError
-from zeroret.runtime import ZeroRetention, forget_shared
+from zeroret.runtime import ZeroRetention
+from zeroret.sharing import forget_shared
 from zeroret.sinks.memory import MemorySink
 
 if TYPE_CHECKING:

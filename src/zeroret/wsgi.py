@@ -8,9 +8,13 @@ from functools import partial
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final
 
+from zeroret.bodies import WSGIBodyLimit
 from zeroret.content.flight import CURRENT, LAST
-from zeroret.exchange import Exchange, declared_length
-from zeroret.runtime import shared
+from zeroret.durable import unavailable_wsgi
+from zeroret.exchange import Exchange
+from zeroret.guards import spools
+from zeroret.heads import declared_length
+from zeroret.sharing import shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -38,13 +42,17 @@ class ZeroRetentionWSGIMiddleware:
     ) -> None:
         self.app = app
         self.runtime = shared(runtime, dict(options))
+        self.runtime.apps.add(app)
         self.runtime.guard_logs()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request of the wrapped application."""
         if ENVIRON_KEY in environ:
             return self.app(environ, start_response)
-        return WSGIResponder(self.runtime, environ, start_response).run(self.app)
+        limit = self.runtime.options.max_body
+        app = self.app if limit is None else WSGIBodyLimit(self.app, limit)
+        responder = WSGIResponder(self.runtime, environ, start_response)
+        return responder.run(app if responder.admitted() else unavailable_wsgi)
 
 
 class WSGIResponder:
@@ -62,6 +70,10 @@ class WSGIResponder:
         path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
         self._exchange = Exchange(runtime, environ.get("REQUEST_METHOD", ""), path)
 
+    def admitted(self) -> bool:
+        """Tell whether the journal can take what this exchange will leave."""
+        return self._exchange.journal.accepts()
+
     def run(self, app: WSGIApp) -> Iterable[bytes]:
         """Call *app* and return its response, wrapped; exceptions leave as stand-ins."""
         exchange, environ = self._exchange, self._environ
@@ -70,7 +82,8 @@ class WSGIResponder:
         response: Iterable[bytes] = self.within(self._call, app)
         if _is_file(response, environ):
             # The server sends the file itself; wrapping it would cost it that path.
-            exchange.complete()
+            self.exhausted()
+            spools.hand_over(exchange)
             exchange.leave()
             return response
         sized = hasattr(response, "__len__")
@@ -143,6 +156,9 @@ class WSGIResponder:
             elif lowered == "content-length":
                 self._left = declared_length(value)
         self._exchange.request_end()
+        meter = self._exchange.meter
+        if meter is not None and meter.reads_headers:
+            meter.response_headers([_encoded(name, value) for name, value in headers])
         self._exchange.response_start(
             int(status[:3]),
             content_type.encode("latin-1", "replace"),
@@ -166,11 +182,12 @@ class WSGIResponder:
             self._left -= len(chunk)
             terminal = terminal or self._left <= 0
         if terminal or last:
-            self._exchange.complete()
+            self.exhausted()
 
     def exhausted(self) -> None:
         """Note that the application has no more to send."""
         self._exchange.complete()
+        self._exchange.journal.wait_durable()
 
     def closed(self) -> None:
         """Note that the server let go of the response."""
@@ -301,6 +318,10 @@ def _headers(environ: Environ) -> list[tuple[bytes, bytes]]:
     if content_type:
         headers.append((b"content-type", content_type.encode("latin-1", "replace")))
     return headers
+
+
+def _encoded(name: str, value: str) -> tuple[bytes, bytes]:
+    return name.encode("latin-1", "replace"), value.encode("latin-1", "replace")
 
 
 def _is_file(response: object, environ: Environ) -> bool:

@@ -354,7 +354,6 @@ def test_no_handler_brings_content_back(
     assert not output.shows(secret)
 
 
-@pytest.mark.xfail(reason="what a formatter puts around the record's text is not seen", strict=True)
 def test_a_formatter_does_not_bring_content_back(inside: Inside, output: Any, secret: str) -> None:
     """The text that a formatter of one's own returns is held to the rules, too."""
 
@@ -363,7 +362,9 @@ def test_a_formatter_does_not_bring_content_back(inside: Inside, output: Any, se
             return f"{secret} {super().format(record)}"
 
     output.handler.setFormatter(Adding())
+    output.handler.setLevel(logging.INFO)  # the loop's own lines stand outside of the exchange
     inside(lambda: log.info("hello"))
+    assert "hello" in output.text
     assert not output.shows(secret)
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import os
 import secrets
+from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from zeroret import ConfigurationError, ZeroRetention
+from zeroret.content.flight import LAST
 from zeroret.journal.pepper import pepper
 from zeroret.types import Receive, Scope, Send
 
@@ -69,6 +73,73 @@ def test_nothing_of_ours_refers_to_content_after_the_grace(
         assert not holders(secret)
 
     asyncio.run(main())
+
+
+def reached(start: object) -> list[object]:
+    """Return everything that *start* leads to, through containers and objects of ours."""
+    found: dict[int, object] = {}
+    waiting = [start]
+    while waiting:
+        each = waiting.pop()
+        if id(each) in found or isinstance(each, type | ModuleType | ZeroRetention):
+            continue
+        found[id(each)] = each
+        ours = str(type(each).__module__).startswith("zeroret")
+        if ours or isinstance(each, dict | list | tuple | set | frozenset | deque):
+            waiting += gc.get_referents(each)
+    return list(found.values())
+
+
+def test_what_keeps_an_exchange_keeps_no_content(server: Any, answering: Answering) -> None:
+    """Contexts of workers, tasks and callbacks outlive the exchange; they hold it empty."""
+    secret = secrets.token_hex(8)
+    kept: list[Any] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        message = await receive()
+        loop = asyncio.get_running_loop()
+        kept.append(contextvars.copy_context())
+        kept.append(loop.call_later(60, print))
+        kept.append(asyncio.create_task(asyncio.sleep(60)))
+        kept.append(await loop.run_in_executor(None, contextvars.copy_context))
+        kept.append(scope["zeroret.exchange"])
+        await answering(send, message["body"])
+
+    async def main() -> None:
+        reply = await server.call(
+            app,
+            f"/v1/{secret}/chat/completions",
+            b'{"model": "%b", "messages": [], "%b": 1}' % (secret.encode(), secret.encode()),
+            headers=dict.fromkeys(("user-agent", "authorization", "cookie", "x-note"), secret),
+        )
+        assert reply.raised is None
+        await asyncio.sleep(0.3)
+        exchange = kept[-1]
+        assert kept[0][LAST] is kept[3][LAST] is exchange
+        shown = [str(each) for each in reached(exchange)]
+        assert len(shown) > 20
+        assert not [each for each in shown if secret in each]
+        kept[1].cancel()
+        kept[2].cancel()
+
+    asyncio.run(main())
+
+
+def test_a_method_that_a_client_made_up_is_not_kept(server: Any, answering: Answering) -> None:
+    """Any token is a method to HTTP: only the known ones are remembered."""
+    seen: list[Any] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["zeroret.exchange"])
+        await answering(send)
+
+    async def main() -> None:
+        scope = {**_SCOPE, "method": "SECRET"}
+        await server.runtime.asgi(app)(scope, _receive, _send)
+
+    asyncio.run(main())
+    assert seen[0].method == ""
+    assert server.records()[-1].method == "other"
 
 
 def test_a_class_made_of_content_is_let_go(server: Any) -> None:

@@ -32,10 +32,18 @@ REQUESTS: Final = (
 )
 UVICORN: Final = ("-m", "uvicorn", "--app-dir", str(HERE), "--port", "{port}")
 GUNICORN: Final = ("-m", "gunicorn", "--chdir", str(HERE), "-b", "127.0.0.1:{port}")
+_IN_FOLDER: Final = f"import sys; sys.path.insert(0, {str(HERE)!r}); "
+_HYPERCORN: Final = _IN_FOLDER + "from hypercorn.__main__ import main; sys.exit(main())"
+_GRANIAN: Final = _IN_FOLDER + "from granian.cli import entrypoint; entrypoint()"
+HYPERCORN: Final = ("-c", _HYPERCORN, "--access-logfile", "-", "-b", "127.0.0.1:{port}")
+GRANIAN: Final = ("-c", _GRANIAN, "--access-log", "--log-level", "debug", "--port", "{port}")
 SERVERS: Final = {
     "uvicorn h11": (*UVICORN, "--http", "h11", "--log-level", "trace", "app_for_servers:asgi"),
     "uvicorn httptools": (*UVICORN, "--http", "httptools", "app_for_servers:asgi"),
     "gunicorn": (*GUNICORN, "app_for_servers:wsgi"),
+    "hypercorn": (*HYPERCORN, "--log-level", "debug", "app_for_servers:asgi"),
+    "granian": (*GRANIAN, "--interface", "asgi", "app_for_servers:asgi"),
+    "granian wsgi": (*GRANIAN, "--interface", "wsgi", "app_for_servers:wsgi"),
     "gunicorn threads": (
         *GUNICORN,
         "-k",
