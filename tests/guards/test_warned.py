@@ -238,9 +238,22 @@ def test_a_guard_that_fails_shows_nothing(
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(warned, broken, breaks)
         warnings.warn(content, stacklevel=1)
-    text = printed()
+    text = printed() + repr(globals().get("__warningregistry__"))
     assert not any(word in text for word in content.split())
     assert tally.snapshot()["warnings.failed"] == before + 1
+
+
+def test_what_only_says_it_is_a_module_stops_nothing(
+    warning: Flight, content: str, printed: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As cffi's libraries do, which stand among the modules."""
+
+    class Lies:
+        __class__ = types.ModuleType  # type: ignore[assignment] # the lie
+
+    monkeypatch.setitem(sys.modules, "lies", Lies())
+    warnings.warn(f"slow: {content}", stacklevel=1)
+    assert ": UserWarning: slow: {…}\n" in printed()
 
 
 def test_uninstall_leaves_the_module_as_it_was() -> None:

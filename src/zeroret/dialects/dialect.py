@@ -81,6 +81,7 @@ class Dialect:
         "json_only",
         "methods",
         "name",
+        "named_by_path",
         "once",
         "prompt",
         "reports",
@@ -123,6 +124,8 @@ class Dialect:
         self._stream = stream
         self._socket = socket
         self._family: Any = None
+        self.named_by_path = all("{" in path for path in paths)
+        """Whether it is the path that says which model answers, whatever the request says."""
 
     def __repr__(self) -> str:
         return f"Dialect({self.name!r})"
@@ -136,11 +139,6 @@ class Dialect:
     def reads_headers(self) -> bool:
         """Whether response headers may hold the usage."""
         return self._headers is not None
-
-    @property
-    def named_by_path(self) -> bool:
-        """Whether it is the path that says which model answers, whatever the request says."""
-        return all("{" in route.pattern for route in self.routes)
 
     @property
     def speaks_socket(self) -> bool:

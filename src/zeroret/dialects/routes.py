@@ -17,6 +17,7 @@ T = TypeVar("T")
 LONGEST: Final = 4096
 """The longest path that is looked at."""
 
+_USUAL: Final = ("/", "/v1/")
 _FIELD: Final = re.compile(r"\{(\w+)(:path)?\}")
 
 
@@ -68,10 +69,12 @@ class Index(Generic[T]):
     first. A pattern may be added for None, which says that nothing is spoken there.
     """
 
-    __slots__ = ("_by_key",)
+    __slots__ = ("_by_key", "_usual")
 
     def __init__(self) -> None:
         self._by_key: dict[str, list[tuple[str, Route, T | None]]] = {}
+        self._usual: dict[str, T | None] | None = None
+        """What is spoken on the paths that most clients call: no field, no prefix or the usual."""
 
     def add(self, routes: Iterable[Route], value: T | None) -> None:
         """Add *value* for each of *routes*."""
@@ -79,9 +82,21 @@ class Index(Generic[T]):
             known = self._by_key.setdefault(route.key, [])
             known.append(("/" + route.pattern, route, value))
             known.sort(key=lambda each: -each[1].weight)
+        self._usual = None
 
     def find(self, path: str) -> T | None:
         """Return what is spoken on *path*; None if nothing is."""
+        usual = self._usual
+        if usual is None:
+            usual = self._usual = self._searched()
+        return usual[path] if path in usual else self._search(path)
+
+    def _searched(self) -> dict[str, T | None]:
+        known = [route.pattern for each in self._by_key.values() for _, route, _ in each]
+        paths = [prefix + each for each in known if "{" not in each for prefix in _USUAL]
+        return {path: self._search(path) for path in paths}
+
+    def _search(self, path: str) -> T | None:
         at = path.rfind("/") + 1
         known = self._by_key.get(path[at:])
         if known is None:
@@ -90,7 +105,7 @@ class Index(Generic[T]):
                 if path[-1:] != "/":
                     return None
                 path = path.rstrip("/")
-                return self.find(path) if path else None
+                return self._search(path) if path else None
         for ending, route, value in known:
             if path.endswith(ending) or route.matches(path):
                 return value

@@ -76,12 +76,12 @@ def learn() -> None:
         levels.update(logging.getLevelNamesMapping())
         threads.update(thread.name for thread in threading.enumerate() if type(thread.name) is str)
         return
-    for name in named:
-        if name not in loggers and (name in sys.modules or source.is_programs_literal(name)):
-            _add(loggers, name)
-    for level in logging.getLevelNamesMapping():
-        if level not in levels and source.is_programs_literal(level):
-            _add(levels, level)
+    new = {name for name in named if name not in loggers}
+    modules = {name for name in new if name in sys.modules}
+    for name in modules | source.programs_literals(new - modules):
+        _add(loggers, name)
+    for level in source.programs_literals(logging.getLevelNamesMapping().keys() - levels):
+        _add(levels, level)
 
 
 def logger(name: object, frame: FrameType | None) -> str:

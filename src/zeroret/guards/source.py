@@ -129,17 +129,23 @@ def is_known_literal(text: str) -> bool:
 
 def is_programs_literal(text: str) -> bool:
     """Tell whether *text* equals a literal of the program's own modules; reads them all."""
-    if is_known_literal(text):
-        return True
-    for module in list(sys.modules.values()):
+    return bool(programs_literals({text}))
+
+
+def programs_literals(texts: set[str]) -> set[str]:
+    """Return those of *texts* of which `is_programs_literal` is true; each module is asked once."""
+    wanted = set(texts)
+    for source in list(_sources.values()):
+        wanted = wanted - source.constants  # not -=, which walks through all constants
+    for module in list(sys.modules.values()) if wanted else ():
         if issubclass(type(module), ModuleType):  # not isinstance, as in _assigns
             namespace = _module_dict.__get__(module)
             path = namespace.get("__file__")
             if type(path) is str and not path.startswith(LIBRARIES):
-                source = source_of(namespace)
-                if source is not None and text in source.constants:
-                    return True
-    return False
+                known = source_of(namespace)
+                if known is not None:
+                    wanted = wanted - known.constants
+    return texts - wanted
 
 
 def is_own_name(text: str) -> bool:

@@ -97,6 +97,8 @@ def _showing(module: Any, original: Callable[[Any], None]) -> Callable[[Any], No
             shown, writing = _judged(msg, owner, frame)
         except Exception:  # noqa: BLE001 - fails closed
             tally.count("warnings", "failed")
+            with suppress(Exception):
+                _forget(frame)
             failed = UserWarning(GUARD_ERROR)
             shown, writing = warnings.WarningMessage(failed, UserWarning, WITHHELD, 0), None
         if shown is not None:
@@ -211,6 +213,12 @@ def _was_shown(text: str, shown: str, frame: FrameType | None) -> bool:
     return found
 
 
+def _forget(frame: FrameType | None) -> None:
+    """Empty every registry: what could not be judged is not kept either."""
+    for registry in _registries(frame):
+        registry.clear()
+
+
 def _registries(frame: FrameType | None) -> list[dict[Any, Any]]:
     """Return every registry that can hold a warning's text, each once."""
     found: list[Any] = [_local.registry, warnings.onceregistry]  # type: ignore[attr-defined] # not in the stubs
@@ -218,6 +226,7 @@ def _registries(frame: FrameType | None) -> list[dict[Any, Any]]:
     while frame is not None and depth < _DEEPEST:
         found.append(frame.f_globals.get(_REGISTRY))
         frame, depth = frame.f_back, depth + 1
-    modules = [each for each in list(sys.modules.values()) if isinstance(each, ModuleType)]
+    # not isinstance: `_cffi_backend.Lib` lies
+    modules = [each for each in list(sys.modules.values()) if issubclass(type(each), ModuleType)]
     found += [_module_dict.__get__(module).get(_REGISTRY) for module in modules]
     return list({id(each): each for each in found if type(each) is dict}.values())

@@ -13,6 +13,8 @@ from zeroret.usage import aside
 from zeroret.usage.counting import count_prompt
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from zeroret.dialects import Dialect
     from zeroret.tokens import TokenCounter
     from zeroret.usage.aside import Job
@@ -102,7 +104,9 @@ class Asked:
             self.malformed += head.malformed
         return self.head
 
-    def count_ahead(self, counter: TokenCounter, model: str | None, *, reports: bool) -> None:
+    def count_ahead(
+        self, counter: TokenCounter, model: Callable[[], str | None], *, reports: bool
+    ) -> None:
         """Begin to count a long prompt aside, if the answer is not likely to report its input."""
         head = self.head
         if head is None or self._job is not None or not len(self._body) > ASIDE:
@@ -110,7 +114,7 @@ class Asked:
         if reports or not head.stream:
             reports = self._kind not in _silent
         if not reports:
-            self._job = self._begin(counter, model)
+            self._job = self._begin(counter, model())
 
     def reported(self) -> None:
         """Note that a complete answer of this dialect reported its input."""

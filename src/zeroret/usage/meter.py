@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from zeroret.dialects.encoding import coding
 from zeroret.dialects.request import RequestHead
 from zeroret.dialects.socket import SocketReader
-from zeroret.dialects.usage import COUNTS, Usage
+from zeroret.dialects.usage import Usage
 from zeroret.usage.answered import Answered, ignore
 from zeroret.usage.aside import Job
 from zeroret.usage.asked import COUNT_LIMIT, REQUEST_LIMIT, Asked
@@ -225,7 +225,7 @@ class Meter:
         if self._may_count:
             if head.stream and not reports:
                 prepare(self._counter, head.model)
-            asked.count_ahead(self._counter, self._model(), reports=reports)
+            asked.count_ahead(self._counter, self._model, reports=reports)
 
     def _model(self) -> str | None:
         """Return the model whose vocabulary is to count."""
@@ -303,24 +303,40 @@ class Meter:
         return "reported" if told or self._upstream is None else self._upstream.source
 
     def _result(self, usage: Usage, sources: list[str], images: int | None) -> Metered:
-        said = self._said or Said()
+        said, asked = self._said, self._asked
         reader = None if self._answered is None else self._answered.reader
         if not sources and (usage.input_tokens is not None or usage.output_tokens is not None):
             sources = [self._source()]
-        counts: Any = {name: getattr(usage, name) for name in COUNTS}
-        upstream = None if self._upstream is None else self._upstream.model
-        malformed = sum(part.malformed for part in (self._asked, reader) if part is not None)
+        if said is not None and said.images is not None:
+            images = said.images
+        # written out: this runs for every exchange
         return Metered(
             dialect=None if self._dialect is None else self._dialect.name,
-            request_model=self.request_model,
-            response_model=said.model or upstream or self._response_model(),
+            request_model=None if asked is None or asked.head is None else asked.head.model,
+            response_model=self._answering_model(),
             stream=self.stream,
             error=reader is not None and reader.error,
             usage_source=weakest(sources),
-            images=images if said.images is None else said.images,
-            malformed=self._malformed + malformed,
-            **counts,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cache_read_input_tokens=usage.cache_read_input_tokens,
+            cache_write_input_tokens=usage.cache_write_input_tokens,
+            reasoning_output_tokens=usage.reasoning_output_tokens,
+            audio_input_tokens=usage.audio_input_tokens,
+            audio_output_tokens=usage.audio_output_tokens,
+            images=images,
+            malformed=self._malformed
+            + (0 if asked is None else asked.malformed)
+            + (0 if reader is None else reader.malformed),
         )
+
+    def _answering_model(self) -> str | None:
+        """Return the model that answered: as the handler said, as its call or the response did."""
+        if self._said is not None and self._said.model:
+            return self._said.model
+        if self._upstream is not None and self._upstream.model:
+            return self._upstream.model
+        return self._response_model()
 
     def _give_up(self) -> None:
         """Stop reading this exchange: what was not reported by the handler is unknown."""
