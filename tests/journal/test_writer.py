@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from zeroret.journal import writer as segments
 from zeroret.journal.backlog import SegmentBacklog
 from zeroret.journal.folder import Folder
 from zeroret.journal.lines import frame
@@ -57,7 +58,7 @@ def test_short_write(
     before = writer.mark()
     real = os.write
     with monkeypatch.context() as patch:
-        patch.setattr(os, "write", lambda fd, data: real(fd, data[:30]))
+        patch.setattr(segments, "_write", lambda fd, data: real(fd, data[:30]))
         for _ in range(2):
             with pytest.raises(OSError, match="short write"):
                 writer.write(frame(encode(make(2))))

@@ -36,7 +36,12 @@ def always(_args: tuple[Any, ...]) -> bool:
 
 
 def judged(
-    kind: Kind, allows: Allows, concerns: Concerns = always, *, everywhere: bool = True
+    kind: Kind,
+    allows: Allows,
+    concerns: Concerns = always,
+    *,
+    everywhere: bool = True,
+    exempts: bool = True,
 ) -> Handler:
     """Return a handler that lets an act pass or raises; *allows* and *concerns* may raise.
 
@@ -45,6 +50,7 @@ def judged(
         allows: Asked inside an exchange; elsewhere asked of the exchanges in flight.
         concerns: Asked before.
         everywhere: Whether acts of no exchange are counted while any is in flight.
+        exempts: Whether what is always allowed (imports, log handlers' files) is asked after.
     """
 
     def judge(args: tuple[Any, ...]) -> None:
@@ -55,7 +61,7 @@ def judged(
             return
         refused: RetentionViolation | None
         try:
-            if not concerns(args) or allows(args, flight) or exempt():
+            if not concerns(args) or allows(args, flight) or (exempts and exempt()):
                 return
             refused = refuse(kind, flight)
         except Exception:  # noqa: BLE001 - whatever failed, it must not be what lets content out

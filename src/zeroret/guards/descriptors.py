@@ -1,38 +1,48 @@
 """Descriptors: writes to standard output and error that go past their streams.
 
 No audit event tells of them, so the functions of `os` are replaced, and of `posix`, where they come
-from. C code, a duplicate of the descriptor, and who imported the function before are out of reach.
+from. They judge what is written to 1 and 2, and to every other number that leads there. C code, and
+who imported the function before, are out of reach.
 """
 
 from __future__ import annotations
 
 import sys
 from functools import wraps
+from operator import index
 from typing import TYPE_CHECKING, Any, Final
 
 from zeroret.content.flight import CURRENT, LAST
 from zeroret.content.live import LIVE
-from zeroret.guards import streams
+from zeroret.guards import reopening, streams
+from zeroret.guards.crossings import judged
 from zeroret.guards.patches import Patches
+from zeroret.guards.standard import is_standard
 from zeroret.guards.writing import Writing, decided
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
+    from zeroret.content.flight import Flight
+
 PATCHES: Final = Patches("stdio")
 """The functions of `os`, while the guard is in."""
 
-STANDARD: Final = frozenset({1, 2})
-"""The descriptors of standard output and error."""
+_COPYING: Final = {"sendfile": (0, "out_fd"), "splice": (1, "dst"), "copy_file_range": (1, "dst")}
+"""What has the kernel write what no code of ours has seen: where they take their target."""
 
 
 @PATCHES.when_imported("os")
 @PATCHES.when_imported("posix")
 def _watch_os(module: ModuleType) -> None:
     PATCHES.replace(module, "write", _writing)
-    if hasattr(module, "writev"):
-        PATCHES.replace(module, "writev", _writing_many)
+    for name in ("writev", "pwrite", "pwritev"):
+        if hasattr(module, name):
+            PATCHES.replace(module, name, _writing_many if name.endswith("v") else _writing_at)
+    for name, (at, key) in _COPYING.items():
+        if hasattr(module, name):
+            PATCHES.replace(module, name, _copying(at, key))
     if hasattr(module, "fdopen"):
         PATCHES.replace(module, "fdopen", _opening)
 
@@ -42,8 +52,10 @@ def _opening(original: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(original)
     def fdopen(fd: Any, *args: Any, **options: Any) -> Any:
-        stream = original(fd, *args, **options)
-        return streams.guarded(stream) if PATCHES.active and fd in STANDARD else stream
+        if not PATCHES.active or not isinstance(fd, int) or not is_standard(fd):
+            return original(fd, *args, **options)
+        with reopening.guarded_by_caller():
+            return streams.guarded(original(fd, *args, **options))
 
     return fdopen
 
@@ -53,33 +65,71 @@ def _writing(original: Callable[[int, Any], int]) -> Callable[[int, Any], int]:
 
     @wraps(original)
     def write(fd: int, data: Any, /) -> int:
-        if fd not in STANDARD or (get() is None and last() is None and not live.busy):
+        if (get() is None and last() is None and not live.busy) or not is_standard(fd := index(fd)):
             return original(fd, data)
-        return _write(original, fd, data)
+        return _write(lambda shown: original(fd, shown), data)
 
     return write
 
 
-def _writing_many(original: Callable[[int, Any], int]) -> Callable[[int, Any], int]:
+def _writing_many(original: Callable[..., int]) -> Callable[..., int]:
     get, last, live = CURRENT.get, LAST.get, LIVE
 
     @wraps(original)
-    def writev(fd: int, buffers: Any, /) -> int:
-        if fd not in STANDARD or (get() is None and last() is None and not live.busy):
-            return original(fd, buffers)
-        return _write(lambda fd, data: original(fd, [data]), fd, b"".join(buffers))
+    def writev(fd: int, buffers: Any, /, *where: int) -> int:
+        if (get() is None and last() is None and not live.busy) or not is_standard(fd := index(fd)):
+            return original(fd, buffers, *where)
+        return _write(lambda shown: original(fd, [shown], *where), b"".join(buffers))
 
     return writev
 
 
-def _write(original: Callable[[int, Any], int], fd: int, data: Any) -> int:
+def _writing_at(original: Callable[[int, Any, int], int]) -> Callable[[int, Any, int], int]:
+    get, last, live = CURRENT.get, LAST.get, LIVE
+
+    @wraps(original)
+    def pwrite(fd: int, data: Any, offset: int, /) -> int:
+        if (get() is None and last() is None and not live.busy) or not is_standard(fd := index(fd)):
+            return original(fd, data, offset)
+        return _write(lambda shown: original(fd, shown, offset), data)
+
+    return pwrite
+
+
+def _unguarded(_args: tuple[Any, ...], flight: Flight) -> bool:
+    return flight.log_guard == "none"
+
+
+def _leads_out(args: tuple[Any, ...]) -> bool:
+    return isinstance(args[0], int) and is_standard(args[0])
+
+
+_judge_copy: Final = judged("stdio", _unguarded, _leads_out, exempts=False)
+
+
+def _copying(at: int, key: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Refuse to have the kernel copy to a standard descriptor: the argument *at*, or *key*."""
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(original)
+        def copy(*args: Any, **options: Any) -> Any:
+            if PATCHES.active:
+                _judge_copy((args[at] if len(args) > at else options.get(key),))
+            return original(*args, **options)
+
+        return copy
+
+    return make
+
+
+def _write(original: Callable[[Any], int], data: Any) -> int:
     if not PATCHES.active:
-        return original(fd, data)
+        return original(data)
     given = data if isinstance(data, bytes) else memoryview(data).tobytes()
     ours = sys._getframe().f_back  # noqa: SLF001 - the documented way to the caller's frame
     frame = None if ours is None else ours.f_back
     shown, writing = decided(given, frame, Writing.one)
-    written = original(fd, shown)
+    written = original(shown)
     if writing is not None:
         writing.tell()
     return written if shown is given else len(given)

@@ -33,7 +33,8 @@ _HIGHEST_DESCRIPTOR: Final = 2**31 - 1
 _SHARED_MEMORY: Final = "/dev/shm/"  # noqa: S108 - where POSIX shared memory stands, not a place of ours
 
 
-def _opens_to_write(args: tuple[Any, ...]) -> bool:
+def opens_to_write(args: tuple[Any, ...]) -> bool:
+    """Tell of the arguments of an ``open`` event whether they let something be written."""
     _, mode, flags = args
     if flags & WRITING:
         return True
@@ -94,7 +95,7 @@ def _socket_allowed(args: tuple[Any, ...], flight: Flight) -> bool:
 
 
 EVENTS: Final = {
-    "open": judged("file", _open_allowed, _opens_to_write),
+    "open": judged("file", _open_allowed, opens_to_write),
     "os.truncate": judged("file", _truncate_allowed),
     "os.setxattr": judged("file", _attribute_allowed),
     "os.mkdir": judged("file", _folder_allowed),

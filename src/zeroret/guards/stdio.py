@@ -17,6 +17,7 @@ from zeroret.guards import (
     handlers,
     names,
     printing,
+    reopening,
     streams,
     sysmodule,
     tally,
@@ -51,6 +52,7 @@ def install() -> None:
         ending.at_the_end(ending.flushing([sys.__stdout__, sys.__stderr__]))
         printing.PATCHES.install()
         descriptors.PATCHES.install()
+        reopening.install()
 
 
 def uninstall() -> None:
@@ -62,6 +64,7 @@ def uninstall() -> None:
         if _State.count:
             return
         ending.not_at_the_end()
+        reopening.uninstall()
         descriptors.PATCHES.uninstall()
         printing.PATCHES.uninstall()
         for name in streams.NAMES:
@@ -84,8 +87,9 @@ def tiers(boundary: Boundary) -> dict[str, Tier]:
         ),
         "descriptors": Tier(
             "watched",
-            "os.write, os.writev and os.fdopen of 1 and 2 are guarded; open(1), duplicates of the "
-            "descriptors, C code and names bound before the start are not seen",
+            "os.write and its like are judged wherever they come out at 1 or 2, opening those anew "
+            "is refused; C code, sockets made of them, names bound before the start and what code "
+            "of no exchange opens after it are not seen, or late",
         ),
     }
 

@@ -43,7 +43,7 @@ REMEDIES: Final[dict[Kind, str]] = {
     "store": "content was about to be written to a store that stores=[…] does not name",
     "storage": 'a request lets the upstream keep it, and upstream_storage="forbid" is set',
     "cleartext": "content was about to be sent without TLS, or with its verification off",
-    "stdio": "content was written to a standard stream",
+    "stdio": "content was written to a standard stream, or one was opened past its guard",
     "telemetry": "a tracker was loaded that is not guarded: what it sends may hold content",
 }
 """What each kind says, and with it what to change."""

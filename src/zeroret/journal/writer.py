@@ -6,13 +6,17 @@ import errno
 import os
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from zeroret.journal import naming
 from zeroret.journal.cursor import Position
 
 if TYPE_CHECKING:
     from zeroret.journal.folder import Folder
+
+
+_write: Final = os.write
+"""Taken before any guard of standard output replaces it: no line of ours goes there."""
 
 
 class Sealed(NamedTuple):
@@ -70,7 +74,7 @@ class SegmentWriter:
             if self._size:
                 self.rotate()  # a closed segment can go as soon as it is delivered
             raise OSError(errno.EDQUOT, "the journal holds as much as it may")
-        written = os.write(self._fd, line)
+        written = _write(self._fd, line)
         if written != len(line):
             self._torn += written
             raise OSError(errno.ENOSPC, "short write")
