@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from zeroret.content.flight import CURRENT
 from zeroret.content.live import LIVE
-from zeroret.guards import exceptions, formatters, logs, tally, tracebacks
+from zeroret.guards import exceptions, fields, formatters, logs, tally, tracebacks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -205,6 +205,8 @@ def patch() -> None:
     _replace(handler, "setFormatter", _setting_formatter(handler.setFormatter))
     _replace(handler, "__init_subclass__", classmethod(_init_subclass))  # type: ignore[arg-type] # of handlers alone
     _replace(logging.Logger, "addHandler", _adding(logging.Logger.addHandler))
+    for owner, name, instead in fields.FIELDS:
+        _replace(owner, name, fields.field_of(owner, name, instead))
     for cls in _subclasses(handler):
         _guard_class(cls)
     for logger in (logging.root, *list(logging.root.manager.loggerDict.values())):

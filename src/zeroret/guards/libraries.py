@@ -23,6 +23,7 @@ WATCHED: Final = {
     "django.middleware.common": (_DJANGO, "watch_common"),
     "django.utils.log": (_DJANGO, "watch_log"),
     "django.views.debug": (_DJANGO, "watch_debug"),
+    "linecache": ("zeroret.guards.sourcelines", "watch"),
     "loguru": (_LOGURU, "watch"),
     "rich.console": (_RICH, "watch_console"),
     "rich.logging": (_RICH, "watch_logging"),

@@ -8,13 +8,14 @@ when it is compiled under a module's name and run in its namespace.
 from __future__ import annotations
 
 import inspect
-import linecache
 import os
 import sys
 import sysconfig
 from pathlib import Path
 from types import CodeType, FrameType, ModuleType
 from typing import Any, Final, NamedTuple
+
+from zeroret.guards import sourcelines
 
 SHORTEST: Final = 2
 """Characters of the shortest constant that counts: shorter strings are the interpreter's own."""
@@ -179,7 +180,7 @@ def lines(namespace: dict[str, Any], first: int, last: int) -> list[str]:
     source = source_of(namespace)
     if source is None or first < 1:
         return []
-    return linecache.getlines(source.path, source.namespace)[first - 1 : last]
+    return sourcelines.rows(source.path, namespace)[first - 1 : last]
 
 
 def _known(code: CodeType, namespace: dict[str, Any]) -> _Known | None:
@@ -255,7 +256,7 @@ def _compiled(name: str, namespace: dict[str, Any], path: str) -> CodeType | Non
     if isinstance(code, CodeType):
         return code
     try:
-        text = "".join(linecache.getlines(path, namespace))
+        text = "".join(sourcelines.rows(path, namespace))
         return compile(text, path, "exec", dont_inherit=True) if text else None
     except (SyntaxError, ValueError):
         return None
