@@ -175,7 +175,16 @@ class ASGIResponder:
         # Not a coroutine of its own: one frame less for every event of a stream.
         try:
             if message["type"] == "http.response.body":
-                self._body(message)
+                event, chunk = self._exchange.event, message.get("body")
+                if (
+                    event is None
+                    or type(chunk) is not bytes
+                    or not message.get("more_body")
+                    or self._left is not None
+                ):
+                    self._body(message)
+                elif event(chunk):
+                    self._exchange.complete()
             else:
                 self._goes(message)
         except Exception as error:  # noqa: BLE001 - as in _open

@@ -52,6 +52,7 @@ class Exchange(Flight):
 
     __slots__ = (
         "_account",
+        "_counted",
         "_find_route",
         "_raw_id",
         "_runtime",
@@ -60,6 +61,7 @@ class Exchange(Flight):
         "credential",
         "disconnected",
         "error_type",
+        "event",
         "finished",
         "first_byte",
         "journal",
@@ -100,6 +102,9 @@ class Exchange(Flight):
         self.first_byte: float | None = None
         self.request_bytes = 0
         self.response_bytes = 0
+        self.event: Callable[[bytes], bool] | None = None
+        """`response_chunk` for all but the last piece of a stream, if they are bytes."""
+        self._counted = 0  # how many of the chunks have their bytes counted, while there is one
         self.finished = False
         self.timed_out = False
         self.hold(path.encode("utf-8", "surrogatepass"))  # a copy of our own, so that it is wiped
@@ -211,28 +216,58 @@ class Exchange(Flight):
         if lasting:
             self.checkpoint()
 
+    def hold(self, chunk: bytes | str) -> None:
+        """Reference *chunk* as content of this exchange, within the budgets."""
+        self._end_events()
+        super().hold(chunk)
+
     def response_chunk(self, chunk: bytes) -> bool:
         """Take a piece of the response body; True if it completes the dialect's terminal event."""
         if type(chunk) is not bytes:
             chunk = _frozen(chunk)
-        size = len(chunk)
-        self.response_bytes += size
-        held = self.held + size  # `hold` written out: this runs for every event of a stream
-        if held <= CHUNK_BUDGET and len(self.chunks) < CHUNKS_LIMIT:
-            self.held = held
-            self.chunks.append(chunk)
-        else:
-            self.truncated = True
+        if self.event is not None:
+            return self.event(chunk)
+        self.response_bytes += len(chunk)
+        super().hold(chunk)
         meter = self.meter
         terminal = meter is not None and meter.response_chunk(chunk)
         if self.first_byte is None:
             self.first_byte = time.perf_counter()
             if not terminal and meter is not None and meter.stream:
                 self.checkpoint()  # the first event of a stream may tell what its input was
+                self._begin_events(meter)
         if terminal and self.status == SWITCHING_PROTOCOLS:
             self.checkpoint()  # an answer on the connection told its usage; others may follow
             return False
         return terminal
+
+    def _begin_events(self, meter: Meter) -> None:
+        """Have the meter put what follows straight among the chunks, which are counted later."""
+        self._counted = len(self.chunks)
+        if not self.truncated and not self.finished:
+            self.event = meter.share(self.chunks, self._may_grow)
+
+    def _may_grow(self) -> bool:
+        """Count what was put among the chunks; False if there is no room for more."""
+        self._count_events()
+        if self.held <= CHUNK_BUDGET and len(self.chunks) < CHUNKS_LIMIT:
+            return True
+        self.event = None
+        return False
+
+    def _count_events(self) -> None:
+        chunks = self.chunks
+        size = sum(map(len, chunks[self._counted :]))
+        self._counted = len(chunks)
+        self.response_bytes += size
+        self.held += size
+
+    def _end_events(self) -> None:
+        if self.event is not None:
+            self.event = None
+            if self.meter is not None:
+                self.meter.unshare()
+            self._count_events()
 
     # How it ends.
 
@@ -272,11 +307,13 @@ class Exchange(Flight):
         if self.finished:
             return
         self.finished = True
+        self._end_events()
         self._runtime.write(self, outcome)
 
     def checkpoint(self) -> None:
         """Note in the live slot what is known so far, for the record of a killed exchange."""
         if not self.finished:
+            self._end_events()
             self._runtime.checkpoint(self)
 
     def leave(self) -> None:

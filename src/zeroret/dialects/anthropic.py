@@ -187,12 +187,12 @@ class Stream(StreamReader):
     def feed(self, chunk: bytes, /) -> bool:
         """Take a chunk; True when it completes ``message_stop`` or an error event."""
         try:
-            pending = self._pending
-            pending.append(chunk)
+            tape = self._tape
+            tape.append(chunk)
             if (
                 chunk.find(b"\n", 40) == (size := len(chunk)) - 2
                 and chunk[:13] == b"event: conten"
-                and len(pending) < self._most
+                and len(tape) < self._limit
                 and size < LARGE
             ):
                 # one event about a content block, which is not the terminal one

@@ -167,13 +167,13 @@ class Stream(_Converse, ObjectStream):
     def feed(self, chunk: bytes, /) -> bool:
         """Take a chunk; True when it completes ``metadata`` or an exception."""
         try:
-            pending = self._pending
-            pending.append(chunk)
+            tape = self._tape
+            tape.append(chunk)
             if (
                 chunk[12:44] == _DELTA
                 and int.from_bytes(chunk[:4]) == len(chunk) < LARGE
                 and not self._armed
-                and len(pending) < self._most
+                and len(tape) < self._limit
             ):
                 return False  # one message with some text, which is not the last one
             return self._look(chunk)

@@ -186,8 +186,8 @@ class Stream(_Cohere, ObjectStream):
     def feed(self, chunk: bytes, /) -> bool:
         """Take a chunk; True when it completes the event that says how the answer ended."""
         try:
-            pending = self._pending
-            pending.append(chunk)
+            tape = self._tape
+            tape.append(chunk)
             size = len(chunk)
             if (
                 (
@@ -195,7 +195,7 @@ class Stream(_Cohere, ObjectStream):
                     or (chunk.find(b"\n") == size - 1 and chunk[:20] == b'{"is_finished":false')
                 )
                 and not self._armed
-                and len(pending) < self._most
+                and len(tape) < self._limit
                 and size < LARGE
             ):
                 return False  # one event with some text, which is not the last one

@@ -166,8 +166,8 @@ class Stream(_Gemini, ObjectStream):
     def feed(self, chunk: bytes, /) -> bool:
         """Take a chunk; False, since the last one looks like all others. Never raises."""
         try:
-            self._pending.append(chunk)
-            if len(self._pending) > self._most or len(chunk) >= LARGE:
+            self._tape.append(chunk)
+            if len(self._tape) > self._limit or len(chunk) >= LARGE:
                 self._look(chunk)
         except Exception:  # noqa: BLE001 - as `_break` says
             self._break()

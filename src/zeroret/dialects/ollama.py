@@ -113,13 +113,13 @@ class Stream(_Ollama, ObjectStream):
     def feed(self, chunk: bytes, /) -> bool:
         """Take a chunk; True when it completes the line that is ``done``, or an error."""
         try:
-            pending = self._pending
-            pending.append(chunk)
+            tape = self._tape
+            tape.append(chunk)
             if (
                 chunk[-14:] == b'"done":false}\n'
                 and chunk.find(b"\n") == len(chunk) - 1
                 and not self._armed
-                and len(pending) < self._most
+                and len(tape) < self._limit
                 and len(chunk) < LARGE
             ):
                 return False  # one line, which is not the last one

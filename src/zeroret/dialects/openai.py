@@ -14,12 +14,13 @@ import msgspec
 
 from zeroret.dialects import sse
 from zeroret.dialects.answer import FAULTS, BodyReader
+from zeroret.dialects.openai_stream import END, UsageStream
 from zeroret.dialects.openai_text import Choice, read_choices
-from zeroret.dialects.openai_usage import read_usage, without_nulls
+from zeroret.dialects.openai_usage import read_usage
 from zeroret.dialects.request import model_in
-from zeroret.dialects.streams import LARGE, StreamReader
+from zeroret.dialects.streams import LARGE
 from zeroret.dialects.template import MARK
-from zeroret.dialects.usage import details, fold_used, opened, stated
+from zeroret.dialects.usage import details, opened, stated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,11 +103,13 @@ class Body(BodyReader):
         self._count(parts)
 
 
-class Stream(StreamReader):
+class Stream(UsageStream):
     """Reads a stream of completion chunks."""
 
     __slots__ = ()
 
+    HEAD: ClassVar = _light
+    WHOLE: ClassVar = _whole
     MARKERS: ClassVar[tuple[bytes, ...]] = (b"[DONE]",)
     TEXT: ClassVar = re.compile(
         rb'"(?:content|text|reasoning_content|reasoning|arguments|refusal)": ?"'
@@ -117,11 +120,11 @@ class Stream(StreamReader):
     def feed(self, chunk: bytes, /) -> bool:
         """Take a chunk; True when it completes ``data: [DONE]``."""
         try:
-            pending = self._pending
-            pending.append(chunk)
+            tape = self._tape
+            tape.append(chunk)
             if (
                 (chunk[-3:] == b"}\n\n" or chunk[-5:] == b"}\r\n\r\n")
-                and len(pending) < self._most
+                and len(tape) < self._limit
                 and len(chunk) < LARGE
             ):
                 # the event that ends here is an object, so it is not the terminal one
@@ -131,36 +134,11 @@ class Stream(StreamReader):
             return self._break()
 
     def _scan_terminal(self, text: bytes) -> None:
-        for part in (sse.last_events(text, 4096), text):
+        for part in (sse.last_events(text, END), text):
             for block in sse.blocks_with(part, b"[DONE]"):
                 if sse.event(block)[1].strip() == b"[DONE]":
                     self.terminal = True
                     return
-
-    def _scan_usage(self, text: bytes) -> None:
-        if self.model is None:
-            for block in sse.blocks_with(text, b'"model"'):
-                self._read_head(sse.event(block)[1])
-                if self.model is not None:
-                    break
-        found: list[Usage] = []
-        for block in sse.blocks_with_from_end(without_nulls(text), b'"usage"'):
-            usage = self._read_head(sse.event(block)[1])
-            if usage is not None:
-                found.append(usage)
-                if usage.decisive:
-                    break
-        for usage in reversed(found):
-            self.usage = fold_used(self.usage, usage)
-
-    def _scan_errors(self, text: bytes) -> None:
-        for block in sse.blocks_with(text, b'"error"'):
-            self._read_head(sse.event(block)[1])
-
-    def _read_head(self, data: bytes) -> Usage | None:
-        """Take model and error out of an event; return its usage, if it has one."""
-        head = self._decoded(_light, data)
-        return None if head is None else self._note(head)
 
     def _note(self, head: _Head) -> Usage | None:
         if self.model is None:
@@ -173,33 +151,10 @@ class Stream(StreamReader):
             self.malformed += 1
             return None
 
-    def _read_event(self, kind: bytes, data: bytes, parts: Parts) -> bool:  # noqa: ARG002 - the types of these events say nothing
-        if data.strip() == b"[DONE]":
-            return True
-        event = self._decoded(_whole, data)
-        if event is not None:
-            self._read_whole(event, parts)
-            return True
-        usage = self._read_head(data)
-        if usage is not None:
-            self.usage = fold_used(self.usage, usage)
-        return False
-
-    def _read_lines(self, lines: bytes, parts: Parts) -> bool:
-        events = self._decoded_lines(_whole, lines)
-        if events is None:
-            return False
-        for event in events:
-            self._read_whole(event, parts)
-        return True
-
-    def _read_whole(self, event: _Whole, parts: Parts) -> None:
-        usage = self._note(event)
-        if usage is not None:
-            self.usage = fold_used(self.usage, usage)
-        if event.choices is not None:
+    def _deliver(self, whole: _Whole, parts: Parts) -> None:
+        if whole.choices is not None:
             self.recognised = True
-            if not read_choices(event.choices, parts):
+            if not read_choices(whole.choices, parts):
                 self.opaque = True
 
     def _meaning(self, event: bytes) -> tuple[int, int] | None:

@@ -15,11 +15,12 @@ import msgspec
 
 from zeroret.dialects import sse
 from zeroret.dialects.answer import FAULTS
-from zeroret.dialects.openai_usage import read_usage, without_nulls
+from zeroret.dialects.openai_stream import UsageStream
+from zeroret.dialects.openai_usage import read_usage
 from zeroret.dialects.request import model_in
-from zeroret.dialects.streams import LARGE, StreamReader
+from zeroret.dialects.streams import LARGE
 from zeroret.dialects.template import MARK
-from zeroret.dialects.usage import fold_used, opened, stated
+from zeroret.dialects.usage import opened, stated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -141,11 +142,13 @@ def read_text(event: Event, parts: Parts) -> bool:
     return kind in PLAIN
 
 
-class Stream(StreamReader):
+class Stream(UsageStream):
     """Reads a stream of typed events."""
 
     __slots__ = ()
 
+    HEAD: ClassVar = HEAD
+    WHOLE: ClassVar = EVENT
     MARKERS: ClassVar[tuple[bytes, ...]] = (
         b"response.complet",
         b"response.incompl",
@@ -165,13 +168,13 @@ class Stream(StreamReader):
     def feed(self, chunk: bytes, /) -> bool:
         """Take a chunk; True when it completes the last event of the answer."""
         try:
-            pending = self._pending
-            pending.append(chunk)
+            tape = self._tape
+            tape.append(chunk)
             if (
                 chunk[:18] in _USUAL
                 and chunk[-3:] == b"}\n\n"
                 and chunk.count(b"\n") == _LINES
-                and len(pending) < self._most
+                and len(tape) < self._limit
                 and len(chunk) < LARGE
             ):
                 # one event, of a kind that is not the last
@@ -192,30 +195,6 @@ class Stream(StreamReader):
                     self.terminal = True
                     return
 
-    def _scan_usage(self, text: bytes) -> None:
-        if self.model is None:
-            for block in sse.blocks_with(text, b'"model"'):
-                self._read_head(sse.event(block)[1])
-                if self.model is not None:
-                    break
-        found: list[Usage] = []
-        for block in sse.blocks_with_from_end(without_nulls(text), b'"usage"'):
-            usage = self._read_head(sse.event(block)[1])
-            if usage is not None:
-                found.append(usage)
-                if usage.decisive:
-                    break
-        for usage in reversed(found):
-            self.usage = fold_used(self.usage, usage)
-
-    def _scan_errors(self, text: bytes) -> None:
-        for block in sse.blocks_with(text, b'"error"'):
-            self._read_head(sse.event(block)[1])
-
-    def _read_head(self, data: bytes) -> Usage | None:
-        head = self._decoded(HEAD, data)
-        return None if head is None else self._note(head)
-
     def _note(self, head: Head) -> Usage | None:
         """Take model and error out of an event; return its usage, if it has one."""
         if self.model is None:
@@ -224,35 +203,14 @@ class Stream(StreamReader):
             self.error = True
         return usage_in(head, self._name)
 
-    def _read_event(self, kind: bytes, data: bytes, parts: Parts) -> bool:  # noqa: ARG002 - the data says its type too
-        if data.strip() == b"[DONE]":
-            return True
-        event = self._decoded(EVENT, data)
-        if event is not None:
-            self._read_whole(event, parts)
-            return True
-        usage = self._read_head(data)
-        if usage is not None:
-            self.usage = fold_used(self.usage, usage)
-        return False
-
-    def _read_lines(self, lines: bytes, parts: Parts) -> bool:
-        events = self._decoded_lines(EVENT, lines)
-        if events is None:
-            return False
-        for event in events:
-            self._read_whole(event, parts)
-        return True
+    def _deliver(self, whole: Event, parts: Parts) -> None:
+        self.recognised = True
+        if not read_text(whole, parts):
+            self.opaque = True
 
     def _read_whole(self, event: Event, parts: Parts) -> None:
-        if event.type is None:
-            return
-        usage = self._note(event)
-        if usage is not None:
-            self.usage = fold_used(self.usage, usage)
-        self.recognised = True
-        if not read_text(event, parts):
-            self.opaque = True
+        if event.type is not None:
+            super()._read_whole(event, parts)
 
     def _meaning(self, event: bytes) -> tuple[int, int] | None:
         try:

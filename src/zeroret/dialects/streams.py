@@ -6,7 +6,7 @@ pass, and reads them in batches: at the terminal event, at the end, or when it h
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from zeroret.dialects import sse
 from zeroret.dialects.answer import FAULTS, Answer
@@ -15,6 +15,7 @@ from zeroret.dialects.template import TRIES, learn
 
 if TYPE_CHECKING:
     import re
+    from collections.abc import Callable
 
     import msgspec
 
@@ -50,10 +51,12 @@ class StreamReader(Answer):
         "_counting",
         "_kept",
         "_kept_size",
+        "_limit",
         "_lined",
-        "_most",
-        "_pending",
+        "_may_grow",
+        "_read",
         "_tail",
+        "_tape",
         "_template",
         "_tries",
         "broken",
@@ -73,9 +76,11 @@ class StreamReader(Answer):
         super().__init__(name, count)
         self.terminal = False
         self.broken = False
-        self._pending: list[bytes] = []
-        self._most = _HOLD_CHUNKS if hold or count is None else _COUNT_CHUNKS
+        self._tape: list[Any] = []
+        self._read = 0  # how many chunks of the tape were read
+        self._may_grow: Callable[[], bool] | None = None  # where others hold the tape, too
         self._counting = count is not None and not hold
+        self._limit = self._patience  # how long the tape is when it is looked at
         self._buffer: Buffer = sse.EventBuffer()
         self._lined = True  # whether no event ends without the end of a line
         self._kept: list[bytes] = []
@@ -90,15 +95,42 @@ class StreamReader(Answer):
         self._buffer = buffer
         self._lined = lined
 
+    def share(self, tape: list[Any], may_grow: Callable[[], bool]) -> None:
+        """From here on keep what passes on *tape*, which another holds, behind what is there.
+
+        *may_grow* is asked from time to time; once it says False the tape is left alone.
+        """
+        try:
+            self._drain()
+        except Exception:  # noqa: BLE001 - as `_break` says
+            self._break()
+        self._tape = tape
+        self._may_grow = may_grow
+        self._forget()
+
+    def unshare(self) -> None:
+        """Leave the shared tape alone from here on."""
+        if self._may_grow is not None:
+            self._may_grow = None
+            self._tape = self._tape[self._read :]
+            self._limit -= self._read
+            self._read = 0
+
     @property
     def held(self) -> int:
-        """Bytes referenced."""
-        return sum(map(len, self._pending)) + self._kept_size + self._buffer.held
+        """Bytes referenced, those on a shared tape aside."""
+        pending = 0 if self._may_grow is not None else sum(map(len, self._tape))
+        return pending + self._kept_size + self._buffer.held
+
+    @property
+    def _patience(self) -> int:
+        """How many chunks are let pass before they are looked at."""
+        return _COUNT_CHUNKS if self._counting else _HOLD_CHUNKS
 
     def feed(self, chunk: bytes, /) -> bool:
         """Take a chunk; True when it completes the terminal event, once. Never raises."""
         try:
-            self._pending.append(chunk)
+            self._tape.append(chunk)
             return self._look(chunk)
         except Exception:  # noqa: BLE001 - as `_break` says
             return self._break()
@@ -125,7 +157,7 @@ class StreamReader(Answer):
 
     def drop(self) -> None:
         """Let go of everything held."""
-        self._pending.clear()
+        self._forget()
         self._kept.clear()
         self._kept_size = 0
         self._buffer.finish()
@@ -137,9 +169,18 @@ class StreamReader(Answer):
         self.drop()
         return False
 
+    def _forget(self) -> None:
+        """Take everything on the tape for read."""
+        if self._may_grow is None:
+            self._tape.clear()
+        self._read = len(self._tape)
+        self._limit = self._read + self._patience
+
     def _look(self, chunk: bytes) -> bool:
+        if self._may_grow is not None and not self._may_grow():
+            self.unshare()
         if self.broken:
-            self._pending.clear()
+            self._forget()
             return False
         if self.terminal:
             self._relieve()
@@ -152,7 +193,7 @@ class StreamReader(Answer):
                     self._armed = True
                     break
             else:
-                if len(chunk) >= LARGE or len(self._pending) > self._most:
+                if len(chunk) >= LARGE or len(self._tape) > self._limit:
                     self._relieve()
                 return False
         if self._lined and _LF not in chunk and _CR not in chunk:
@@ -164,10 +205,10 @@ class StreamReader(Answer):
         if self._counting:
             self._drain()
             return
-        if sum(map(len, self._pending)) < HOLD_LIMIT - self._kept_size:
-            self._most = len(self._pending) + _HOLD_CHUNKS
+        pending = self._tape[self._read :]
+        if sum(map(len, pending)) < HOLD_LIMIT - self._kept_size:
+            self._limit = len(self._tape) + _HOLD_CHUNKS
             return
-        self._most = _HOLD_CHUNKS
         self._drain()
 
     def glance(self) -> None:
@@ -180,11 +221,9 @@ class StreamReader(Answer):
 
     def _drain(self) -> bool:
         """Read the events that the pending chunks complete; True when the terminal one is new."""
-        if not self._pending:
-            return False
-        data = b"".join(self._pending)
-        self._pending.clear()
-        text = self._buffer.feed(data)
+        data = b"".join(self._tape[self._read :])
+        self._forget()
+        text = self._buffer.feed(data) if data else b""
         if not text:
             return False
         known = self.terminal
@@ -214,7 +253,7 @@ class StreamReader(Answer):
                 self._scan_errors(text)
             return
         self._counting = True
-        self._most = _COUNT_CHUNKS
+        self._limit = len(self._tape) + self._patience
         for text in kept:
             self._read_events(text)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from zeroret.dialects.encoding import Inflate
 from zeroret.dialects.socket import SocketReader
@@ -113,6 +113,18 @@ class Answered:
         self._inflate = Inflate(name) if name else None
         # one call per chunk, straight to the reader, which guards itself
         self.feed = self._feed_encoded if name else self.reader.feed
+
+    def share(self, tape: list[Any], may_grow: Callable[[], bool]) -> bool:
+        """Have a stream's reader use *tape*, as it says; False if what passes is read otherwise."""
+        if self._inflate is not None or not isinstance(self.reader, StreamReader):
+            return False
+        self.reader.share(tape, may_grow)
+        return True
+
+    def unshare(self) -> None:
+        """Undo `share`."""
+        if isinstance(self.reader, StreamReader):
+            self.reader.unshare()
 
     def glance(self) -> None:
         """Read the first events of a stream."""

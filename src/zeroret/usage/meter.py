@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zeroret.dialects.encoding import coding
 from zeroret.dialects.request import RequestHead
@@ -175,6 +175,23 @@ class Meter:
             self.response_chunk = answered.feed
         except Exception:  # noqa: BLE001 - as above
             self._give_up()
+
+    def share(
+        self, tape: list[Any], may_grow: Callable[[], bool]
+    ) -> Callable[[bytes], bool] | None:
+        """Return what takes the events of a stream and keeps them on *tape*, which others hold too.
+
+        None if there is no such thing: then `response_chunk` goes on. *may_grow* is asked from time
+        to time; once it says False, and after `unshare`, the tape is left alone.
+        """
+        if self._answered is None or self._metered is not None:
+            return None
+        return self.response_chunk if self._answered.share(tape, may_grow) else None
+
+    def unshare(self) -> None:
+        """Undo `share`."""
+        if self._answered is not None:
+            self._answered.unshare()
 
     def report(self, *, model: str | None = None, **counts: Unpack[Counts]) -> bool:
         """Take the handler's own word, which wins; False if something of it cannot be believed."""
