@@ -106,9 +106,25 @@ def test_streams_and_warnings_are_guarded_as_logs_are(options: Any, tier: str) -
     """The option that turns the log guard down does so for all other text, too."""
     with testing.memory_runtime(**options) as runtime:
         guards = runtime.posture()["guards"]
-    assert {guards[name]["tier"] for name in ("stdio", "warnings")} == {tier}
+    names = ("stdio", "warnings", "loguru", "rich", "structlog")
+    assert {guards[name]["tier"] for name in names} == {tier}
     assert guards["descriptors"]["tier"] == ("off" if tier == "off" else "watched")
     assert guards["exception hooks"]["tier"] != "off"
+
+
+@pytest.mark.parametrize(
+    ("options", "tier"),
+    [
+        ({}, "closed"),
+        ({"log_guard": "match"}, "closed"),
+        ({"log_guard": "none"}, "off"),
+        ({"mode": "report"}, "watched"),
+    ],
+)
+def test_error_reports_show_no_text_where_logs_are_guarded_at_all(options: Any, tier: str) -> None:
+    """Django's reports leave out every text, not only what matches."""
+    with testing.memory_runtime(**options) as runtime:
+        assert runtime.posture()["guards"]["django"]["tier"] == tier
 
 
 def test_it_follows_the_runtimes_life() -> None:

@@ -17,8 +17,13 @@ _OUT_OF_REACH: Final = {
 }
 """Ways out that stand open, said aloud: nothing is claimed beyond its tier."""
 
-_LIKE_LOGS: Final = frozenset({"stdio", "descriptors", "warnings"})
+_LIKE_LOGS: Final = frozenset(
+    {"stdio", "descriptors", "warnings", "loguru", "rich", "structlog"},
+)
 """Ways out of texts, which `log_guard` is for, too."""
+
+_WITH_LOGS: Final = frozenset({"django"})
+"""Ways out that `log_guard` turns off, and that show no text at all in its other modes."""
 
 _MOST_PLACES: Final = 32
 """Places of violations that a posture lists."""
@@ -71,6 +76,8 @@ def _guards(runtime: ZeroRetention) -> dict[str, dict[str, str]]:
         grade: Grade = tier.grade if started else "off"
         if name in _LIKE_LOGS and grade != "out of reach":
             grade = _at_most(grade, _logs_tier(runtime))
+        if name in _WITH_LOGS and runtime.log_guard == "none":
+            grade = "off"
         guards[name] = {"tier": grade, "how": tier.how}
     return guards
 

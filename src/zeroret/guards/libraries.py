@@ -11,6 +11,7 @@ from zeroret.guards.tiers import Tier
 
 if TYPE_CHECKING:
     from zeroret.content.boundary import Boundary
+    from zeroret.guards.tiers import Grade
 
 PATCHES: Final = Patches("log libraries")
 
@@ -67,13 +68,14 @@ def guards(package: str) -> bool:
         uninstall()
 
 
-def tiers(_boundary: Boundary) -> dict[str, Tier]:
+def tiers(boundary: Boundary) -> dict[str, Tier]:
     """Return what the posture says of each library."""
     found: dict[str, Tier] = {}
+    grade: Grade = "closed" if boundary.enforce else "watched"
     for name, how in _HOW.items():
         troubles = [PATCHES.troubles[each] for each in PATCHES.troubles if _is_of(each, name)]
         shape = f"this version has another shape ({', '.join(troubles)})"
-        found[name] = Tier("out of reach", shape) if troubles else Tier("closed", how)
+        found[name] = Tier("out of reach", shape) if troubles else Tier(grade, how)
     return found
 
 
