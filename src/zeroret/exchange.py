@@ -107,7 +107,8 @@ class Exchange(Flight):
         self._counted = 0  # how many of the chunks have their bytes counted, while there is one
         self.finished = False
         self.timed_out = False
-        self.hold(path.encode("utf-8", "surrogatepass"))  # a copy of our own, so that it is wiped
+        # a copy of our own, so that it is wiped
+        super().hold(path.encode("utf-8", "surrogatepass"))
         LIVE.enter(self)
 
     def __repr__(self) -> str:
@@ -175,9 +176,9 @@ class Exchange(Flight):
         # Not from the dict: cookies come in several lines over HTTP/2.
         chosen = [value for name, value in headers if name not in _ORDINARY_HEADERS]
         chosen += [name for name, _ in headers if len(name) >= _TELLING_NAME]
-        self.hold(b"\n".join(chosen))
+        super().hold(b"\n".join(chosen))
         if query:
-            self.hold(query)
+            super().hold(query)
             if self.meter is not None:
                 self.meter.request_query(query)
 

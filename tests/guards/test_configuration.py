@@ -26,6 +26,7 @@ from zeroret.guards.configuration import Facts, RefusedError, problems
 from zeroret.guards.patches import Patches
 from zeroret.guards.violations import Violations
 from zeroret.integrations import debugging
+from zeroret.integrations.uwsgi import SILENCING
 from zeroret.types import Message, Receive, Scope, Send
 
 
@@ -35,9 +36,15 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body"})
 
 
+def uwsgi(*names: str) -> dict[str, object]:
+    """Return the options as uWSGI tells them."""
+    return dict.fromkeys(names, True)
+
+
 def test_nothing_is_found_where_nothing_is_wrong() -> None:
     """An ordinary process has no problem."""
     assert problems(Facts()) == []
+    assert problems(Facts(uwsgi=uwsgi("master", *SILENCING))) == []
     assert problems(Facts(environ={"OTEL_SERVICE_NAME": "chat"})) == []
 
 
@@ -48,6 +55,10 @@ def test_nothing_is_found_where_nothing_is_wrong() -> None:
         (Facts(echoing=1), "echo=False"),
         (Facts(diagnosing=True), "diagnose=False"),
         (Facts(unguarded={"ddtrace 3.0": "UnguardedError"}), "ddtrace 3.0"),
+        (Facts(uwsgi=uwsgi("disable-logging", "ignore-sigpipe")), "--ignore-write-errors"),
+        (Facts(uwsgi=uwsgi("L", "ignore-write-errors")), "--ignore-sigpipe"),
+        (Facts(uwsgi=uwsgi("ignore-sigpipe", "ignore-write-errors")), "--disable-logging"),
+        (Facts(uwsgi=uwsgi(*SILENCING, "log-5xx")), "without --log-5xx"),
     ],
 )
 def test_each_problem_says_what_to_change(facts: Facts, word: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from zeroret.errors import ConfigurationError
 from zeroret.guards import libraries, trackers
-from zeroret.integrations import debugging
+from zeroret.integrations import debugging, uwsgi
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -60,6 +60,7 @@ class Facts:
         echoing: SQLAlchemy engines that print parameters.
         diagnosing: Whether loguru prints the values of variables, and could not be guarded.
         unguarded: Trackers that could not be guarded, and why.
+        uwsgi: The options of uWSGI, where it is the server.
     """
 
     environ: Mapping[str, str] = field(default_factory=dict)
@@ -67,6 +68,7 @@ class Facts:
     echoing: int = 0
     diagnosing: bool = False
     unguarded: Mapping[str, str] = field(default_factory=dict)
+    uwsgi: Mapping[str, object] | None = None
 
 
 def problems(facts: Facts) -> list[str]:
@@ -85,6 +87,7 @@ def problems(facts: Facts) -> list[str]:
             "logger.add(…, diagnose=False), or set LOGURU_DIAGNOSE=NO"
         )
     found += _captures(facts.environ)
+    found += uwsgi.problems(facts.uwsgi)
     for name, why in facts.unguarded.items():
         found.append(
             f"{name} sends telemetry and could not be guarded ({why}); use a version that zeroret "
@@ -106,6 +109,7 @@ def facts(apps: Iterable[Any] = ()) -> Facts:
         echoing=debugging.echoing(),
         diagnosing=debugging.diagnosing() and not libraries.guards("loguru"),
         unguarded=unguarded,
+        uwsgi=uwsgi.options(),
     )
 
 
