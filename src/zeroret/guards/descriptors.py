@@ -8,15 +8,18 @@ who imported the function before, are out of reach.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from functools import wraps
 from operator import index
 from typing import TYPE_CHECKING, Any, Final
 
 from zeroret.content.flight import CURRENT, LAST
 from zeroret.content.live import LIVE
-from zeroret.guards import reopening, streams
+from zeroret.errors import RetentionViolation
+from zeroret.guards import reopening, streams, tally
 from zeroret.guards.crossings import judged
 from zeroret.guards.patches import Patches
+from zeroret.guards.records import GUARD_ERROR
 from zeroret.guards.standard import is_standard
 from zeroret.guards.writing import Writing, decided
 
@@ -28,6 +31,10 @@ if TYPE_CHECKING:
 
 PATCHES: Final = Patches("stdio")
 """The functions of `os`, while the guard is in."""
+
+_FAILED: Final = GUARD_ERROR.encode() + b"\n"
+
+_REFUSED: Final = "refused, since the guard that was to judge it failed"
 
 _COPYING: Final = {"sendfile": (0, "out_fd"), "splice": (1, "dst"), "copy_file_range": (1, "dst")}
 """What has the kernel write what no code of ours has seen: where they take their target."""
@@ -55,7 +62,12 @@ def _opening(original: Callable[..., Any]) -> Callable[..., Any]:
         if not PATCHES.active or not isinstance(fd, int) or not is_standard(fd):
             return original(fd, *args, **options)
         with reopening.guarded_by_caller():
-            return streams.guarded(original(fd, *args, **options))
+            stream = original(fd, *args, **options)
+        try:
+            return streams.guarded(stream)
+        except Exception:  # noqa: BLE001 - it must not be had unguarded
+            tally.failed("stdio")
+        raise RetentionViolation(_REFUSED)
 
     return fdopen
 
@@ -125,11 +137,19 @@ def _copying(at: int, key: str) -> Callable[[Callable[..., Any]], Callable[..., 
 def _write(original: Callable[[Any], int], data: Any) -> int:
     if not PATCHES.active:
         return original(data)
-    given = data if isinstance(data, bytes) else memoryview(data).tobytes()
-    ours = sys._getframe().f_back  # noqa: SLF001 - the documented way to the caller's frame
-    frame = None if ours is None else ours.f_back
-    shown, writing = decided(given, frame, Writing.one)
+    try:
+        given = data if isinstance(data, bytes) else memoryview(data).tobytes()
+    except (TypeError, BufferError):
+        return original(data)  # which raises what it raises
+    writing: Writing | None
+    try:
+        ours = sys._getframe().f_back  # noqa: SLF001 - the documented way to the caller's frame
+        shown, writing = decided(given, None if ours is None else ours.f_back, Writing.one)
+    except Exception:  # noqa: BLE001 - fails closed
+        tally.failed("stdio")
+        shown, writing = _FAILED, None
     written = original(shown)
     if writing is not None:
-        writing.tell()
+        with suppress(Exception):  # what is told of it must not become an error
+            writing.tell()
     return written if shown is given else len(given)

@@ -19,11 +19,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zeroret.content.flight import CURRENT
 from zeroret.content.live import LIVE
 from zeroret.guards import exceptions, fields, formatters, logs, tally, tracebacks
+from zeroret.guards.records import GUARD_ERROR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LOGGING: Final = logging.addLevelName.__code__.co_filename
+
+
+_LEVELS: Final = {10: "DEBUG", 20: "INFO", 30: "WARNING", 40: "ERROR", 50: "CRITICAL"}
 
 
 class _Passed(threading.local):
@@ -44,13 +48,48 @@ def go_on_emitting(record: LogRecord | None) -> None:
     _passed.record = record
 
 
+def _guarded(record: LogRecord, handler: logging.Handler) -> LogRecord:
+    """Return what may be shown of *record*; never raises, whatever is broken."""
+    try:
+        return logs.guard(record, handler)
+    except Exception:  # noqa: BLE001 - fails closed
+        tally.failed("logs")
+        shown = logging.makeLogRecord({"msg": GUARD_ERROR, "levelno": record.levelno})
+        shown.levelname = _LEVELS.get(record.levelno, "ERROR")
+        return shown
+
+
+def _held(text: Any, record: LogRecord, formatter: Any) -> Any:
+    """Return what may be shown of a rendering; never raises, whatever is broken."""
+    try:
+        return text if formatters.is_plain(formatter) else logs.held(text, record, formatter)
+    except Exception:  # noqa: BLE001 - fails closed
+        tally.failed("logs")
+        return GUARD_ERROR
+
+
+def _stand_in(error: BaseException) -> BaseException:
+    try:
+        return exceptions.substitute(error, None)
+    except Exception:  # noqa: BLE001 - fails closed
+        tally.failed("logs")
+        return exceptions.StandIn()
+
+
+def _learn(formatter: Any) -> None:
+    try:
+        formatters.learn(formatter)
+    except Exception:  # noqa: BLE001 - then it adds nothing that is known
+        tally.failed("logs")
+
+
 def _handle(self: logging.Handler, record: LogRecord) -> Any:
     """`logging.Handler.handle`, with the guard between the filters and `emit`."""
     passed: Any = self.filter(record)
     if isinstance(passed, LogRecord):
         record = passed
     if passed:
-        record = logs.guard(record, self)
+        record = _guarded(record, self)
         self.acquire()
         try:
             _passed.record = record
@@ -79,12 +118,12 @@ def _handle_error(self: logging.Handler, record: LogRecord) -> None:
         message = f"Message: {shown.msg!r}\nArguments: {shown.args}\n"
         sys.stderr.write("\n".join((*lines, message)))
     except Exception:  # noqa: BLE001 - as the original: an error about an error stays unsaid
-        tally.count("logs", "failed")
+        tally.failed("logs")
 
 
 def _guarding(original: Callable[..., Any]) -> Callable[..., Any]:
     def handle(self: logging.Handler, record: LogRecord) -> Any:
-        return original(self, logs.guard(record, self))
+        return original(self, _guarded(record, self))
 
     return handle
 
@@ -94,11 +133,8 @@ def _formatting(original: Callable[..., Any]) -> Callable[..., Any]:
 
     def format(self: logging.Handler, record: LogRecord) -> Any:  # noqa: A001 - logging's name
         if record is not _passed.record:
-            record = logs.guard(record, self)
-        text = original(self, record)
-        if formatters.is_plain(self.formatter):
-            return text
-        return logs.held(text, record, self.formatter)
+            record = _guarded(record, self)
+        return _held(original(self, record), record, self.formatter)
 
     return format
 
@@ -106,22 +142,22 @@ def _formatting(original: Callable[..., Any]) -> Callable[..., Any]:
 def _format(self: logging.Handler, record: LogRecord) -> Any:
     """`logging.Handler.format`, guarded as by `_formatting`; written out, since all pass it."""
     if record is not _passed.record:
-        record = logs.guard(record, self)
+        record = _guarded(record, self)
     formatter = self.formatter
     if formatter is None:
         formatter = logging._defaultFormatter  # type: ignore[attr-defined] # noqa: SLF001 - as the original does
     text = formatter.format(record)
     known = formatters.plain.get(id(formatter))
-    if (known is not None and known[0] is formatter) or formatters.is_plain(formatter):
+    if known is not None and known[0] is formatter:
         return text
-    return logs.held(text, record, formatter)
+    return _held(text, record, formatter)
 
 
 def _handing_on(original: Callable[..., Any]) -> Callable[..., Any]:
     """Have *original*, which sends a record without rendering it, send a guarded one."""
 
     def send(self: logging.Handler, record: LogRecord) -> Any:
-        return original(self, record if record is _passed.record else logs.guard(record, self))
+        return original(self, record if record is _passed.record else _guarded(record, self))
 
     return send
 
@@ -131,10 +167,10 @@ def _unchained(original: Callable[..., Any]) -> Callable[..., Any]:
 
     def handle_error(self: logging.Handler, record: LogRecord) -> Any:
         error = sys.exc_info()[1]
-        shown = logs.guard(record, self)
+        shown = _guarded(record, self)
         if error is None or (CURRENT.get() is None and not LIVE.busy):
             return original(self, shown)
-        stand_in = exceptions.substitute(error, None)
+        stand_in = _stand_in(error)
         # This frame will stand in the traceback, and some handlers print locals.
         error, record = None, shown
         try:
@@ -148,7 +184,7 @@ def _unchained(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _setting_formatter(original: Callable[..., Any]) -> Callable[..., Any]:
     def set_formatter(self: logging.Handler, fmt: Any) -> Any:
-        formatters.learn(fmt)
+        _learn(fmt)
         return original(self, fmt)
 
     return set_formatter
@@ -158,7 +194,10 @@ def _adding(original: Callable[..., Any]) -> Callable[..., Any]:
     """Have loggers take only handlers of guarded classes: one need not be a `logging.Handler`."""
 
     def add_handler(self: logging.Logger, hdlr: Any) -> Any:
-        _guard_strange(hdlr)
+        try:
+            _guard_strange(hdlr)
+        except Exception:  # noqa: BLE001 - then a handler of a strange class is as it was
+            tally.failed("logs")
         return original(self, hdlr)
 
     return add_handler
@@ -277,7 +316,7 @@ def _guard_strange(handler: Any) -> None:
         try:
             _replace(cls, "handle", _guarding(owner.__dict__["handle"]))
         except TypeError:  # a class that C code made cannot be changed
-            tally.count("logs", "failed")
+            tally.failed("logs")
 
 
 for _file in (__file__, logging.handlers.QueueHandler.emit.__code__.co_filename):

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import io
 import sys
+from contextlib import suppress
 from functools import wraps
 from types import FrameType, ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from zeroret.content.flight import CURRENT, LAST
 from zeroret.content.live import LIVE
-from zeroret.guards import exceptions, streams, tally, tracebacks
+from zeroret.guards import exceptions, noted, streams, tally, tracebacks
 from zeroret.guards.owner import owner_of_text
 from zeroret.guards.patches import Patches
 from zeroret.guards.pieces import is_known
@@ -32,39 +33,39 @@ PATCHES: Final = Patches("stdio")
 """The functions that print, while the guard is in."""
 
 
-@PATCHES.when_imported("builtins")
-def _watch_builtins(module: ModuleType) -> None:
-    PATCHES.replace(module, "print", _printing)
-
-
-@PATCHES.when_imported("traceback")
-def _watch_traceback(module: ModuleType) -> None:
-    PATCHES.replace(module, "print_exception", _printing_exception)
-    PATCHES.replace(module, "print_tb", _printing_tb)
-    PATCHES.replace(module, "print_stack", _printing_stack)
-    PATCHES.replace(module.TracebackException, "print", _printing_rendered)
-
-
-@PATCHES.when_imported("pprint")
-def _watch_pprint(module: ModuleType) -> None:
-    PATCHES.replace(module.PrettyPrinter, "pprint", _printing_pretty)
-
-
 def _printing(original: Callable[..., None]) -> Callable[..., None]:
     # Everything by closure: finalisers print when modules are gone already.
     get, last, live, patches = CURRENT.get, LAST.get, LIVE, PATCHES
-    current_frame, clean, guarded = sys._getframe, _is_clean, _print  # noqa: SLF001 - the documented way to a frame
+    current_frame, clean, judged = sys._getframe, _is_clean, _judged  # noqa: SLF001 - the documented way to a frame
+    failed, unjudged = tally.failed, _unjudged
 
     @wraps(original)
     def print(*values: Any, **options: Any) -> None:  # noqa: A001 - the name it stands for
-        free = get() is None and last() is None and not live.busy
-        if free or not patches.active or clean(values, options):
+        if (get() is None and last() is None and not live.busy) or not patches.active:
             original(*values, **options)
-        else:
-            guarded(original, values, options, current_frame().f_back)
+            return
+        writing: Writing | None = None
+        try:
+            if not clean(values, options):
+                values, options, writing = judged(values, options, current_frame().f_back)
+        except Exception:  # noqa: BLE001 - then the stream judges what is written to it
+            failed("stdio")
+            unjudged(original, values, options)
+            return
+        original(*values, **options)
+        if writing is not None:
+            with suppress(Exception):  # what is told of it must not become an error
+                writing.tell()
 
     streams.passes(print)
     return print
+
+
+def _unjudged(
+    original: Callable[..., None], values: tuple[Any, ...], options: dict[str, Any]
+) -> None:
+    """Print what nobody has judged: from here the streams do not take it for judged."""
+    original(*values, **options)
 
 
 def _is_clean(values: tuple[Any, ...], options: dict[str, Any]) -> bool:
@@ -90,12 +91,10 @@ def _is_plain(stream: Any) -> bool:
     return layer is not None and layer.run is None and isinstance(stream, io.TextIOWrapper)
 
 
-def _print(
-    original: Callable[..., None],
-    values: tuple[Any, ...],
-    options: dict[str, Any],
-    frame: FrameType | None,
-) -> None:
+def _judged(
+    values: tuple[Any, ...], options: dict[str, Any], frame: FrameType | None
+) -> tuple[tuple[Any, ...], dict[str, Any], Writing | None]:
+    """Return what to print, with which options, and how that was decided."""
     file = options.get("file")
     if file is None:
         file = sys.stdout
@@ -107,8 +106,7 @@ def _print(
     if layer is not None and isinstance(sep, _OPTION) and isinstance(end, _OPTION):
         owner = owner_of_text()
     if layer is None or owner is None:
-        original(*values, **options)
-        return
+        return values, options, None
     sep = " " if sep is None else str.__str__(sep)
     end = "\n" if end is None else str.__str__(end)
     given: tuple[Any, ...] = (*values, sep, end)
@@ -116,9 +114,7 @@ def _print(
         given = (_line(values, sep, end),)
     shown, writing = decided(given, frame, Writing.pieces, owner)
     *pieces, sep, end = _texts(shown, layer, writing if shown is not given else None)
-    original(*pieces, **{**options, "sep": sep, "end": end, "file": file})
-    if writing is not None:
-        writing.tell()
+    return tuple(pieces), {**options, "sep": sep, "end": end, "file": file}, writing
 
 
 def _is_proved(given: tuple[Any, ...], owner: Owner, frame: FrameType | None) -> bool:
@@ -163,94 +159,124 @@ def _free() -> bool:
     return (CURRENT.get() is None and LAST.get() is None and not LIVE.busy) or not PATCHES.active
 
 
-def _instead(file: Any) -> Any:
+def _instead(
+    find: Callable[..., tuple[Any, str, bool] | None],
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Have written what *find* says in place of what the original would write.
+
+    Args:
+        find: Takes the calling frame and the call's arguments; returns the stream, the text, and
+            whether anything was withheld; None to let the original write, which streams judge.
+    """
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(original)
+        def call(*args: Any, **options: Any) -> Any:
+            try:
+                frame = sys._getframe().f_back  # noqa: SLF001 - the documented way to the caller's frame
+                found = None if _free() else find(frame, *args, **options)
+                if found is not None and found[2]:
+                    tally.count("stdio", "withheld")
+                text = None if found is None else noted.note(found[1])
+            except Exception:  # noqa: BLE001 - then the stream judges what is written to it
+                tally.failed("stdio")
+                found = None
+            if found is None:
+                return original(*args, **options)
+            found[0].write(text)
+            return None
+
+        return call
+
+    return make
+
+
+def _held_stream(file: Any) -> Any:
     """Return the guarded stream that *file* names for `traceback`; None if nothing holds it."""
-    if _free():
-        return None
     stream = sys.stderr if file is None else file
     owner = owner_of_text()
     guarded = streams.layer_of(stream) is not None
     return stream if guarded and owner is not None and owner.enforce else None
 
 
-def _printing_exception(original: Callable[..., None]) -> Callable[..., None]:
-    @wraps(original)
-    def print_exception(exc: Any, /, *args: Any, **options: Any) -> None:
-        given = dict(zip(("value", "tb", "limit", "file", "chain"), args, strict=False)) | options
-        stream = _instead(given.get("file"))
-        error = given.get("value", exc)
-        if stream is None or not isinstance(error, BaseException):
-            original(exc, *args, **options)
-            return
-        trace = given.get("tb")
-        trace = trace if isinstance(trace, TracebackType) else None
-        streams.say(stream, exceptions.describe(error, trace) + "\n")
-        tally.count("stdio", "withheld")
-
-    return print_exception
+def _exception(
+    _frame: FrameType | None, exc: Any, /, *args: Any, **options: Any
+) -> tuple[Any, str, bool] | None:
+    names = ("value", "tb", "limit", "file", "chain")
+    given = dict(zip(names, args, strict=False)) | options
+    stream = _held_stream(given.get("file"))
+    error = given.get("value", exc)
+    if stream is None or not isinstance(error, BaseException):
+        return None
+    trace = given.get("tb")
+    trace = trace if isinstance(trace, TracebackType) else None
+    return stream, exceptions.describe(error, trace) + "\n", True
 
 
-def _printing_tb(original: Callable[..., None]) -> Callable[..., None]:
-    @wraps(original)
-    def print_tb(tb: Any, limit: Any = None, file: Any = None) -> None:
-        stream = _instead(file)
-        if stream is None:
-            original(tb, limit, file)
-            return
-        _, *lines = tracebacks.text(tracebacks.places(tb)) or [""]
-        streams.say(stream, "".join(f"{line}\n" for line in lines))
-
-    return print_tb
+def _trace(
+    _frame: FrameType | None, tb: Any, _limit: Any = None, file: Any = None, **_rest: Any
+) -> tuple[Any, str, bool] | None:
+    stream = _held_stream(file)
+    if stream is None:
+        return None
+    _, *lines = tracebacks.text(tracebacks.places(tb)) or [""]
+    return stream, "".join(f"{line}\n" for line in lines), False
 
 
-def _printing_stack(original: Callable[..., None]) -> Callable[..., None]:
-    @wraps(original)
-    def print_stack(f: FrameType | None = None, limit: Any = None, file: Any = None) -> None:
-        frame = f or sys._getframe().f_back  # noqa: SLF001 - the documented way to the caller's frame
-        stream = _instead(file)
-        if stream is None:
-            original(frame, limit, file)
-            return
-        _, *lines = tracebacks.stack_text(frame).split("\n")
-        streams.say(stream, "".join(f"{line}\n" for line in lines))
+def _stack(
+    frame: FrameType | None,
+    f: FrameType | None = None,
+    _limit: Any = None,
+    file: Any = None,
+    **_rest: Any,
+) -> tuple[Any, str, bool] | None:
+    stream = _held_stream(file)
+    if stream is None:
+        return None
+    _, *lines = tracebacks.stack_text(f or frame).split("\n")
+    return stream, "".join(f"{line}\n" for line in lines), False
 
-    return print_stack
 
-
-def _printing_rendered(original: Callable[..., None]) -> Callable[..., None]:
+def _rendered(
+    _frame: FrameType | None, _self: Any, *, file: Any = None, **_options: Any
+) -> tuple[Any, str, bool] | None:
     """Show of a traceback that is rendered already the places of the error at hand."""
-
-    @wraps(original)
-    def print(self: Any, *, file: Any = None, **options: Any) -> None:  # noqa: A001 - the method's name
-        stream, error = _instead(file), sys.exception()
-        if stream is None:
-            original(self, file=file, **options)
-            return
-        text = "[withheld traceback]" if error is None else exceptions.describe(error)
-        streams.say(stream, text + "\n")
-        tally.count("stdio", "withheld")
-
-    return print
+    stream, error = _held_stream(file), sys.exception()
+    if stream is None:
+        return None
+    text = "[withheld traceback]" if error is None else exceptions.describe(error)
+    return stream, text + "\n", True
 
 
-def _printing_pretty(original: Callable[..., None]) -> Callable[..., None]:
+def _pretty(
+    frame: FrameType | None,
+    self: Any,
+    object: Any,  # noqa: A002 - the parameter's name
+) -> tuple[Any, str, bool] | None:
     """Judge the object, not the pieces of its text."""
-
-    @wraps(original)
-    def pprint(self: Any, object: Any) -> None:  # noqa: A002 - the parameter's name
-        stream = getattr(self, "_stream", None)
-        layer = None if _free() else streams.layer_of(stream)
-        owner = None if layer is None else owner_of_text()
-        if owner is None or not owner.strict or not owner.enforce:
-            original(self, object)
-            return
-        frame = sys._getframe().f_back  # noqa: SLF001 - the documented way to the caller's frame
-        shown, writing = decided((object,), frame, Writing.pieces)
-        streams.say(stream, f"{shown[0]}\n")
-        if writing is not None:
-            writing.tell()
-
-    return pprint
+    stream = getattr(self, "_stream", None)
+    owner = None if streams.layer_of(stream) is None else owner_of_text()
+    if owner is None or not owner.strict or not owner.enforce:
+        return None
+    shown, writing = decided((object,), frame, Writing.pieces)
+    if writing is not None:
+        writing.tell()
+    return stream, f"{shown[0]}\n", False
 
 
-streams.passes(_print)
+@PATCHES.when_imported("builtins")
+def _watch_builtins(module: ModuleType) -> None:
+    PATCHES.replace(module, "print", _printing)
+
+
+@PATCHES.when_imported("traceback")
+def _watch_traceback(module: ModuleType) -> None:
+    PATCHES.replace(module, "print_exception", _instead(_exception))
+    PATCHES.replace(module, "print_tb", _instead(_trace))
+    PATCHES.replace(module, "print_stack", _instead(_stack))
+    PATCHES.replace(module.TracebackException, "print", _instead(_rendered))
+
+
+@PATCHES.when_imported("pprint")
+def _watch_pprint(module: ModuleType) -> None:
+    PATCHES.replace(module.PrettyPrinter, "pprint", _instead(_pretty))

@@ -22,7 +22,7 @@ import wrapt
 
 from zeroret.content.flight import CURRENT, LAST
 from zeroret.content.live import LIVE
-from zeroret.guards import noted
+from zeroret.guards import noted, tally
 from zeroret.guards.pieces import is_known, is_separator
 from zeroret.guards.records import GUARD_ERROR
 from zeroret.guards.writing import HANDED_DOWN, Writing, decided
@@ -201,7 +201,7 @@ def _writing(layer: Layer, original: Callable[..., Any]) -> Callable[..., Any]:
     # Everything by closure: streams are written to when modules are gone already.
     get, last, live, passing = CURRENT.get, LAST.get, LIVE, _passing
     current_frame, judged, tell = sys._getframe, _judged, Writing.tell  # noqa: SLF001 - the documented way to a frame
-    failed = GUARD_ERROR + "\n"
+    failed, count = GUARD_ERROR + "\n", tally.failed
 
     writes = original
     if isinstance(getattr(type(layer.stream), "write", None), FunctionType):
@@ -222,6 +222,7 @@ def _writing(layer: Layer, original: Callable[..., Any]) -> Callable[..., Any]:
                 shown, writing = judged(layer, data, frame)
         except Exception:  # noqa: BLE001 - fails closed, whatever is left of this module
             shown, writing = (failed if isinstance(data, str) else failed.encode()), None
+            count("stdio")
         result = writes(shown)
         if writing is not None:
             with suppress(Exception):  # what is counted of it must not become an error of its own

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from typing import Final, Literal, TypeAlias
 
 Kind: TypeAlias = Literal["withheld", "redacted", "failed"]
@@ -39,6 +40,13 @@ TALLY: Final = Tally()
 """The tally of this process."""
 
 os.register_at_fork(after_in_child=TALLY.renew)
+
+
+def failed(guard: str) -> None:
+    """Count an event that *guard* dropped because it failed itself; never raises."""
+    with suppress(Exception):
+        TALLY.count(guard, "failed")
+
 
 count = TALLY.count
 snapshot = TALLY.snapshot

@@ -88,25 +88,33 @@ def _watch(module: ModuleType) -> None:
 def _showing(module: Any, original: Callable[[Any], None]) -> Callable[[Any], None]:
     @wraps(original)
     def _showwarnmsg(msg: Any) -> None:
-        owner = owner_of_text() if PATCHES.active else None
-        if owner is None or not owner.enforce:
-            original(msg)  # in report mode it is counted where it is written
-            return
         frame = sys._getframe().f_back  # noqa: SLF001 - the documented way to the caller's frame
         try:
-            shown, writing = _judged(msg, owner, frame)
+            free, shown, writing = _ruled(msg, frame)
         except Exception:  # noqa: BLE001 - fails closed
-            tally.count("warnings", "failed")
+            tally.failed("warnings")
             with suppress(Exception):
                 _forget(frame)
             failed = UserWarning(GUARD_ERROR)
             shown, writing = warnings.WarningMessage(failed, UserWarning, WITHHELD, 0), None
-        if shown is not None:
+            free = False
+        if free:
+            original(msg)
+        elif shown is not None:
             _show(module, original, shown)
         if writing is not None:
-            writing.tell("warnings")
+            with suppress(Exception):  # what is told of it must not become an error
+                writing.tell("warnings")
 
     return _showwarnmsg
+
+
+def _ruled(msg: Any, frame: FrameType | None) -> tuple[bool, Any, Writing | None]:
+    """Return whether nothing holds *msg*, what is shown of it, and how that was decided."""
+    owner = owner_of_text() if PATCHES.active else None
+    if owner is None or not owner.enforce:
+        return True, msg, None  # in report mode it is counted where it is written
+    return False, *_judged(msg, owner, frame)
 
 
 def _judged(msg: Any, owner: Owner, frame: FrameType | None) -> tuple[Any, Writing | None]:
@@ -152,8 +160,12 @@ def _show(module: Any, original: Callable[[Any], None], msg: Any) -> None:
     elif shows is module._showwarning_orig and _is_standard(module._showwarnmsg_impl):  # noqa: SLF001 - likewise
         file = sys.stderr if msg.file is None else msg.file
         if file is not None:
-            with suppress(OSError):  # as the original: the warning is lost
+            try:
                 streams.say(file, module._formatwarnmsg(msg))  # noqa: SLF001 - likewise
+            except OSError:
+                return  # as the original: the warning is lost
+            except Exception:  # noqa: BLE001 - the same, if the guard is broken
+                tally.failed("warnings")
     else:
         original(msg)
 

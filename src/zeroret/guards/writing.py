@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 
 from zeroret.content import matching
 from zeroret.content.index import index_of
+from zeroret.content.live import LIVE
 from zeroret.guards import (
     exceptions,
     formatted,
@@ -175,9 +176,9 @@ class Writing:
         before = self._goes_on(text)
         if is_separator(text):
             return text
-        flight, flights = self.owner.flight, self.owner.flights
+        flight, others = self.owner.flight, self.owner.others
         spans = matching.shared(
-            before + text, flight, flights, background=flight is None, keep=self._kept(text)
+            before + text, flight, others, background=flight is None, keep=self._kept(text)
         )
         return self._without(
             text, [(start - len(before), end - len(before)) for start, end in spans]
@@ -196,16 +197,19 @@ class Writing:
         return Values(None, None, self.place).mark(value) + end
 
     def tell(self, guard: str = "stdio") -> None:
-        """Count what was withheld for *guard*, and tell the operator where."""
+        """Count what was withheld for *guard*, and tell the operator where; never raises."""
         if not self.changed:
             return
         owner = self.owner
-        tally.count(guard, "withheld" if owner.strict else "redacted")
-        if self.suspicious:
-            record = handlers.emitting()
-            action: violations.Action = "withheld" if owner.enforce else "reported"
-            violations.report("stdio", action, owner.flight, self._culprit)
-            handlers.go_on_emitting(record)
+        try:
+            tally.count(guard, "withheld" if owner.strict else "redacted")
+            if self.suspicious:
+                record = handlers.emitting()
+                action: violations.Action = "withheld" if owner.enforce else "reported"
+                violations.report("stdio", action, owner.flight, self._culprit)
+                handlers.go_on_emitting(record)
+        except Exception:  # noqa: BLE001 - what is told of a text must not become an error
+            tally.failed(guard)
 
     def _template(self, text: str) -> templates.Template | None:
         """Return the one template in the very call that writes: the common case, at no cost."""
@@ -233,7 +237,10 @@ class Writing:
 
     def _goes_on(self, text: str) -> str:
         """Return what was written before *text*, and keep the end of both for what comes."""
-        index = index_of(self.owner.flight or self.owner.flights[0])
+        flight = self.owner.flight or LIVE.everyone.first
+        if flight is None:
+            return ""  # the last exchange has just gone
+        index = index_of(flight)
         before = _tails.get(index, "")
         if text:
             _tails[index] = (before + text)[-TAIL:]
@@ -296,7 +303,7 @@ def decided(
         writing = Writing(owner, frame)
         shown = decide(writing, given)
     except Exception:  # noqa: BLE001 - fails closed: whatever broke, the text is not shown
-        tally.count("stdio", "failed")
+        tally.failed("stdio")
         hidden = writing is None or writing.owner.enforce
         return (failed(given) if hidden else given), None
     finally:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from zeroret.content.live import LIVE
 from zeroret.guards import exceptions, formatters, handlers, logs, names, noted, records, tally
 from zeroret.guards.records import GUARD_ERROR, GuardedRecord
-from zeroret.guards.rulings import ruling
+from zeroret.guards.rulings import Failed, Ruling, ruling
 from zeroret.integrations import loguru_records
 from zeroret.integrations.loguru_records import JudgedRecord, Message
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from zeroret.guards.patches import Patches
-    from zeroret.guards.rulings import Ruling
 
 _SINKS: Final = ("AsyncSink", "CallableSink", "StreamSink")
 _DEPTH, _RECORD, _LAZY, _COLORS = 1, 2, 3, 4
@@ -92,12 +91,12 @@ def _logging(module: Any, patches: Patches) -> Callable[[Callable[..., Any]], Ca
             given = (level, from_decorator, deeper, message, args, kwargs)
             if not patches.active or not _is_heard(self._core, level):
                 return original(self, *given)
-            ruled = ruling(logs.caller())
+            ruled = _ruling()
             before = (_call.ruled, _call.texts, _call.judged)
             _call.ruled, _call.texts, _call.judged = ruled, set(), None
             try:
                 if ruled is not None and ruled.enforce and ruled.judge.strict:
-                    given = (*given[:2], *_judged_call(module, ruled.judge, *given[2:]))
+                    given = (*given[:2], *_admitted(module, ruled.judge, *given[2:]))
                 return original(self, *given)
             finally:
                 _call.ruled, _call.texts, _call.judged = before
@@ -107,14 +106,34 @@ def _logging(module: Any, patches: Patches) -> Callable[[Callable[..., Any]], Ca
     return make
 
 
+def _ruling() -> Ruling | None:
+    """Return how what is logged now is to be shown; never raises, whatever is broken."""
+    try:
+        return ruling(logs.caller())
+    except Exception:  # noqa: BLE001 - fails closed
+        tally.failed("logs")
+        return Ruling(Failed(), enforce=True)
+
+
 def _is_heard(core: Any, level: Any) -> bool:
     """Tell whether any handler may want the *level*, so that nobody is judged for nothing."""
     if not core.handlers:
         return False
     try:
         return bool(core.levels_lookup[level][2] >= core.min_level)
-    except (KeyError, TypeError):
+    except Exception:  # noqa: BLE001 - whoever is asked for nothing says nothing
         return True
+
+
+def _admitted(module: Any, judge: Any, options: Any, *said: Any) -> tuple[Any, Any, Any, Any]:
+    """Return the call as `_judged_call` does; never raises, whatever is broken."""
+    try:
+        return _judged_call(module, judge, options, *said)
+    except Exception:  # noqa: BLE001 - fails closed
+        tally.failed("logs")
+        if _call.texts is not None:
+            _call.texts.add(GUARD_ERROR)
+        return options, Message(GUARD_ERROR), (), {}
 
 
 def _judged_call(module: Any, judge: Any, options: Any, *said: Any) -> tuple[Any, Any, Any, Any]:
@@ -129,7 +148,7 @@ def _judged_call(module: Any, judge: Any, options: Any, *said: Any) -> tuple[Any
         takes = bool(args or kwargs or options[_RECORD])
         shown = loguru_records.message_of(message, judge, texts, takes=takes, own=own)
     except Exception:  # noqa: BLE001 - fails closed: whatever broke, the message is not shown
-        tally.count("logs", "failed")
+        tally.failed("logs")
         texts.add(GUARD_ERROR)
         return options, Message(GUARD_ERROR), (), {}
     if not options[_COLORS]:
@@ -182,14 +201,19 @@ def _emitting(patches: Patches) -> Callable[[Callable[..., Any]], Callable[..., 
             rest = (level_id, from_decorator, is_raw)
             if not patches.active or type(record) is JudgedRecord:
                 return original(self, record, *rest, colored_message)
-            ruled = _call.ruled if _call.texts is not None else ruling(logs.caller())
+            ruled = _call.ruled if _call.texts is not None else _ruling()
             if ruled is None:
                 return original(self, record, *rest, colored_message)
             judged = _judged(record, ruled)
             if not ruled.enforce:
                 return original(self, record, *rest, colored_message)
+            try:
+                holding = _holding(self)
+            except Exception:  # noqa: BLE001 - nothing is shown that is not held to the rules
+                tally.failed("logs")
+                return None
             same = colored_message is not None and colored_message.stripped == judged["message"]
-            return original(_holding(self), judged, *rest, colored_message if same else None)
+            return original(holding, judged, *rest, colored_message if same else None)
 
         return emit
 
@@ -223,7 +247,7 @@ def _holding(handler: Any) -> Any:
         try:
             return _held_format(made, record, formatters.spelt_by(formatter))
         except Exception:  # noqa: BLE001 - fails closed
-            tally.count("logs", "failed")
+            tally.failed("logs")
             return GUARD_ERROR + "\n"
 
     holding._formatter = held
@@ -246,8 +270,11 @@ def _writing(original: Callable[..., Any]) -> Callable[..., Any]:
     """Have the guards of what a sink writes to know a judged text."""
 
     def write(self: Any, message: Any) -> Any:
-        if type(getattr(message, "record", None)) is JudgedRecord:
-            noted.note(message)
+        try:
+            if type(getattr(message, "record", None)) is JudgedRecord:
+                noted.note(message)
+        except Exception:  # noqa: BLE001 - then what the sink writes to judges it once more
+            tally.failed("logs")
         return original(self, message)
 
     return write
@@ -272,7 +299,7 @@ def _telling(patches: Patches) -> Callable[[Callable[..., Any]], Callable[..., A
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def print(self: Any, record: Any = None, *, exception: Any = None) -> Any:  # noqa: A001 - loguru's name
-            if not patches.active or ruling(logs.caller()) is None:
+            if not patches.active or _ruling() is None:
                 return original(self, record, exception=exception)
             error = exception or sys.exception()
             shown = record if type(record) is JudgedRecord else None

@@ -133,7 +133,7 @@ class Constant(Message):
         except (KeyError, IndexError, AttributeError):
             raise
         except Exception:  # noqa: BLE001 - fails closed: whatever broke, the message is not shown
-            tally.count("logs", "failed")
+            tally.failed("logs")
             text = GUARD_ERROR
         self._texts.add(text)
         return text

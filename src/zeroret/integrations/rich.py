@@ -6,6 +6,7 @@ exception hook, of `Console.print_exception`, of its log handler and of structlo
 
 from __future__ import annotations
 
+import logging
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -41,7 +42,7 @@ def watch_traceback(module: Any, patches: Patches) -> None:
                     exc_type, exc_value, traceback = shown
                     options["show_locals"] = False
             except Exception:  # noqa: BLE001 - fails closed: whatever broke, the text is not shown
-                tally.count("logs", "failed")
+                tally.failed("logs")
                 exc_type, exc_value, traceback = Exception, Exception(GUARD_ERROR), None
             return original.__get__(None, cls)(exc_type, exc_value, traceback, **options)
 
@@ -65,7 +66,11 @@ def watch_console(module: Any, patches: Patches) -> None:
     def render_buffer(original: Callable[..., Any]) -> Callable[..., Any]:
         def _render_buffer(self: Any, buffer: Any) -> Any:
             text = original(self, buffer)
-            return noted.note(text) if _rendering.console is self else text
+            try:
+                return noted.note(text) if _rendering.console is self else text
+            except Exception:  # noqa: BLE001 - then the stream judges it once more
+                tally.failed("logs")
+                return text
 
         return _render_buffer
 
@@ -89,8 +94,7 @@ def watch_logging(module: Any, patches: Patches) -> None:
         def emit(self: Any, record: Any) -> Any:
             if not patches.active:
                 return original(self, record)
-            if record is not handlers.emitting():
-                record = logs.guard(record, self)
+            record = _guarded(self, record)
             with _judged(self.console):
                 return original(self, record)
 
@@ -99,13 +103,31 @@ def watch_logging(module: Any, patches: Patches) -> None:
     def render_message(original: Callable[..., Any]) -> Callable[..., Any]:
         def render_message(self: Any, record: Any, message: Any) -> Any:
             if patches.active and _is_guarded():
-                message = _message(self, record, message)
+                message = _held(self, record, message)
             return original(self, record, message)
 
         return render_message
 
     patches.replace(module.RichHandler, "emit", emit)
     patches.replace(module.RichHandler, "render_message", render_message)
+
+
+def _guarded(handler: Any, record: Any) -> Any:
+    """Return what may be shown of *record*; never raises, whatever is broken."""
+    try:
+        return record if record is handlers.emitting() else logs.guard(record, handler)
+    except Exception:  # noqa: BLE001 - fails closed
+        tally.failed("logs")
+        return logging.makeLogRecord({"msg": GUARD_ERROR})
+
+
+def _held(handler: Any, record: Any, message: str) -> str:
+    """Return a message as `_message` does; never raises, whatever is broken."""
+    try:
+        return _message(handler, record, message)
+    except Exception:  # noqa: BLE001 - fails closed
+        tally.failed("logs")
+        return GUARD_ERROR
 
 
 def _message(handler: Any, record: Any, message: str) -> str:
@@ -125,7 +147,12 @@ def _is_traceback(value: object) -> bool:
 
 
 def _is_guarded() -> bool:
-    ruled = rulings.ruling(None)
+    """Tell whether what is rendered now is held to any rule; if that is unknown, it is."""
+    try:
+        ruled = rulings.ruling(None)
+    except Exception:  # noqa: BLE001 - fails closed
+        tally.failed("logs")
+        return True
     return ruled is not None and ruled.enforce
 
 
@@ -133,9 +160,13 @@ def _is_guarded() -> bool:
 def _judged(console: Any) -> Iterator[None]:
     """Note what *console* renders inside, unless it still holds something else."""
     before = _rendering.console
-    ruled = rulings.ruling(None)
-    empty = not getattr(console, "_buffer", True)
-    strict = ruled is not None and ruled.judge.strict
+    strict = empty = False
+    try:
+        ruled = rulings.ruling(None)
+        empty = not getattr(console, "_buffer", True)
+        strict = ruled is not None and ruled.judge.strict
+    except Exception:  # noqa: BLE001 - then the stream judges it once more
+        tally.failed("logs")
     _rendering.console = console if strict and empty else None
     try:
         yield

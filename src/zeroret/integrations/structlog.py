@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import copy
 import sys
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from zeroret.guards import extras, formatted, formatters, logs, noted, tally
 from zeroret.guards.records import GUARD_ERROR
-from zeroret.guards.rulings import Ruling, ruling
+from zeroret.guards.rulings import Failed, Ruling, ruling
 from zeroret.integrations.structlog_events import Event
 
 if TYPE_CHECKING:
@@ -74,7 +75,10 @@ def _configuring(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _binding(original: Callable[..., Any]) -> Callable[..., Any]:
     def bind(self: Any, **values: Any) -> Any:
-        extras.learn(values)
+        try:
+            extras.learn(values)
+        except Exception:  # noqa: BLE001 - then nothing vouches for what was bound
+            tally.failed("logs")
         return original(self, **values)
 
     return bind
@@ -85,7 +89,7 @@ def _processing(patches: Patches) -> Callable[[Callable[..., Any]], Callable[...
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def _process_event(self: Any, method_name: str, event: Any, event_kw: Any) -> Any:
-            ruled = ruling(_caller()) if patches.active else None
+            ruled = _ruling() if patches.active else None
             if ruled is None or _only_counts(ruled):
                 return original(self, method_name, event, event_kw)
             judged = Event(ruled.judge)
@@ -114,7 +118,8 @@ def _processing(patches: Patches) -> Callable[[Callable[..., Any]], Callable[...
 def _only_counts(ruled: Ruling) -> bool:
     """Tell whether the runtime only reports: then an event is counted as withheld, and passes."""
     if not ruled.enforce:
-        tally.count("logs", "withheld")
+        with suppress(Exception):
+            tally.count("logs", "withheld")
     return not ruled.enforce
 
 
@@ -122,7 +127,7 @@ def _admit(judged: Event, _logger: Any, _name: str, event: dict[str, Any]) -> di
     try:
         return judged.admit(event)
     except Exception:  # noqa: BLE001 - fails closed: whatever broke, the event is not shown
-        tally.count("logs", "failed")
+        tally.failed("logs")
         failed: dict[str, Any] = _failed(event)
         return failed
 
@@ -137,7 +142,7 @@ def _step(judged: Event, processor: Any, logger: Any, name: str, event: Any) -> 
             return _last(judged, processor, made)
         return judged.finish(made, processor)
     except Exception:  # noqa: BLE001 - likewise
-        tally.count("logs", "failed")
+        tally.failed("logs")
         return _failed(made)
 
 
@@ -176,7 +181,10 @@ def _last(judged: Event, processor: Any, made: tuple[Any, Any]) -> tuple[Any, An
 
 def _noted(made: Any) -> Any:
     """Have what the chain made known to the guard of the logger at its end."""
-    _note(made, _DEEPEST)
+    try:
+        _note(made, _DEEPEST)
+    except Exception:  # noqa: BLE001 - then the logger at the end judges it once more
+        tally.failed("logs")
     return made
 
 
@@ -205,10 +213,10 @@ def _writing(patches: Patches) -> Callable[[Callable[..., Any]], Callable[..., A
 
 
 def _shown(message: Any) -> Any:
-    if noted.is_noted(message):
-        return message
     try:
-        ruled = ruling(_caller())
+        if noted.is_noted(message):
+            return message
+        ruled = _ruling()
         if ruled is None or _only_counts(ruled):
             return message
         if isinstance(message, bytes | bytearray):
@@ -216,7 +224,7 @@ def _shown(message: Any) -> Any:
             return str(ruled.judge.message(text)[0]).encode()
         return str(ruled.judge.message(message)[0])
     except Exception:  # noqa: BLE001 - fails closed
-        tally.count("logs", "failed")
+        tally.failed("logs")
         return GUARD_ERROR.encode() if isinstance(message, bytes | bytearray) else GUARD_ERROR
 
 
@@ -225,7 +233,7 @@ def _interpolating(patches: Patches) -> Callable[[Callable[..., Any]], Callable[
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def _maybe_interpolate(event: Any, args: tuple[Any, ...]) -> Any:
-            ruled = ruling(_caller()) if args and patches.active else None
+            ruled = _ruling() if args and patches.active else None
             if ruled is None or not ruled.enforce:
                 return original(event, args)
             try:
@@ -245,7 +253,7 @@ def _formatting(patches: Patches) -> Callable[[Callable[..., Any]], Callable[...
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def format(self: Any, record: Any) -> Any:  # noqa: A001 - logging's name
-            ruled = ruling(_caller()) if patches.active else None
+            ruled = _ruling() if patches.active else None
             if ruled is None or not ruled.enforce:
                 return original(self, record)
             record = logs.guard(record)
@@ -268,6 +276,15 @@ def _chain(judged: Event, processors: Any) -> list[Any]:
 def _foreign_step(judged: Event, processor: Any, logger: Any, name: str, event: Any) -> Any:
     judged.begin(event)
     return _step(judged, processor, logger, name, event)
+
+
+def _ruling() -> Ruling | None:
+    """Return how what is logged now is to be shown; never raises, whatever is broken."""
+    try:
+        return ruling(_caller())
+    except Exception:  # noqa: BLE001 - fails closed
+        tally.failed("logs")
+        return Ruling(Failed(), enforce=True)
 
 
 def _caller() -> FrameType | None:
