@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zeroret.content import index, matching, redaction
+from zeroret.content import forms, matching, redaction
 from zeroret.content.flight import CURRENT, Flight
 from zeroret.content.live import LIVE
 from zeroret.content.redaction import MARKER, WITHHELD, Redactor, redact
@@ -113,7 +113,7 @@ def test_an_error_while_indexing_withholds_the_text(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(index.Index, "_add", fail)
+    monkeypatch.setattr(forms.Forms, "add", fail)
     before = redaction.FAILURES.count
     assert redact("any text at all, quite harmless", flight) == WITHHELD
     assert redaction.FAILURES.count == before + 1
@@ -124,7 +124,7 @@ def test_an_index_that_failed_once_does_not_forget_content(
 ) -> None:
     """After a failure the next text is matched against everything again."""
     with monkeypatch.context() as patch:
-        patch.setattr(index.Index, "_add", lambda *_: 1 // 0)
+        patch.setattr(forms.Forms, "add", lambda *_: 1 // 0)
         assert redact(SECRET, flight) == WITHHELD
     assert redact(SECRET, flight) == f"[withheld {len(SECRET)} chars]"
 

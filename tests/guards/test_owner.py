@@ -67,8 +67,8 @@ def test_outside_every_live_exchange_counts(live: Flight) -> None:
         text, error = owner_of_text(), owner_of_error()
         assert text is not None
         assert error is not None
-        assert (text.flight, text.flights, text.enforce) == (None, (live,), True)
-        assert (error.flight, set(error.flights)) == (None, {live, other})
+        assert (text.flight, text.others, text.enforce) == (None, LIVE.logged, True)
+        assert (error.flight, error.others) == (None, LIVE.everyone)
         live.enforce = False
         again = owner_of_text()
         assert again is not None

@@ -6,6 +6,7 @@ ASCII letters and digits are kept in lower case; beyond ASCII everything is kept
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from itertools import compress, count
 from string import ascii_lowercase, ascii_uppercase, digits
 from typing import TYPE_CHECKING, Final
 
@@ -32,6 +33,10 @@ def origins(data: bytes, spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int
     """
     if not spans:
         return
+    if data.isascii():
+        kept = list(compress(count(), map(_KEPT.__contains__, data)))
+        yield from ((kept[start], kept[end - 1] + 1) for start, end in spans)
+        return
     at = source = 0
     starts: list[int] = []
     sources: list[int] = []
@@ -39,13 +44,13 @@ def origins(data: bytes, spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int
     last = max(end for _, end in spans)
     for character in data.decode("utf-8", "surrogateescape"):
         encoded = character.encode("utf-8", "surrogateescape")
-        kept = len(folded(encoded))
-        if kept:
+        size = len(folded(encoded))
+        if size:
             starts.append(at)
             sources.append(source)
         source += len(encoded)
-        at += kept
-        if kept:
+        at += size
+        if size:
             ends.append(source)
         if at >= last:
             break

@@ -28,6 +28,7 @@ WIDE: Final = 64
 WIDE_STRIDE: Final = 7
 """Bytes from one probe to the next for runs of `WIDE`."""
 
+_APART: Final = b"\xfe"  # stands in no UTF-8 text, nor, as another byte does, between views
 _SEARCH_LIMIT: Final = 2**22
 _LOCATE_LIMIT: Final = 2**28  # bytes read to locate one text, a tenth of a second
 
@@ -79,6 +80,10 @@ class Haystack:
         self._windows_end = 0
         self._blocks: set[int] = set()
         self._blocks_end = 0
+
+    def take(self, part: bytes) -> None:
+        """Append *part*, apart from what came before."""
+        self.data += _APART + part
 
     def meets(self, probes: Sequence[int]) -> bool:
         """Tell whether the content holds one of *probes*, a text's windows at `WIDE_STRIDE`.

@@ -18,6 +18,9 @@ from contextvars import Context
 from math import inf
 from typing import TYPE_CHECKING, Final
 
+from zeroret.content.company import Company
+from zeroret.content.crowd import WORK, Crowd
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -48,6 +51,13 @@ class LiveSet:
         self._clock = clock
         self._budget = budget
         self._running: dict[Flight, None] = {}
+        self.crowd = Crowd()
+        """Their content in blocks, read when a text asks."""
+        self._arrived = self.crowd.arrived
+        self.everyone = Company(self, lambda _: True)
+        """All flights, matched at once."""
+        self.logged = Company(self, lambda flight: flight.log_guard != "none")
+        """Those whose logs are guarded."""
         # One queue for each grace in use, (due, bytes held, flight): the oldest is always first.
         self._grace: dict[float, deque[tuple[float, int, Flight]]] = {}
         self._grace_held = 0
@@ -55,6 +65,7 @@ class LiveSet:
         self.drops = 0
         """How often content was dropped."""
         self._followers: tuple[Callable[[], float], ...] = ()
+        self._reading = False
         self._follow_at = inf
         self._thread: threading.Thread | None = None
         # Re-entrant: a finaliser that runs inside may itself close an exchange.
@@ -75,20 +86,21 @@ class LiveSet:
 
     def enter(self, flight: Flight) -> None:
         """Count *flight* as running."""
-        self._running[flight] = None
+        self._running[flight] = self._arrived[flight] = None
 
     def leave(self, flight: Flight, grace: float) -> None:
         """Let *flight* go after *grace* seconds, at once for 0; leaving twice is harmless."""
         running = self._running.pop(flight, flight) is None
         if grace <= 0:
-            flight.drop()
-            self.drops += 1
+            self._drop(flight)
             if not running:
                 self._forget(flight)
             if self._followers:
                 self._follow_soon()
             return
         if not running or flight.closed:
+            if flight.closed:
+                self.crowd.leave(flight)
             return
         now = self._clock()
         due = now + grace
@@ -128,6 +140,22 @@ class LiveSet:
         """Undo one `follow`."""
         with self._lock:
             self._followers = tuple(each for each in self._followers if each != work)
+
+    def read_on(self) -> None:
+        """Have the crowd read what is new, bit by bit, off the path of whoever writes."""
+        with self._lock:
+            if not self._reading:
+                self._reading = True
+                self.follow(self._read_on)
+        self._follow_soon()
+
+    def _read_on(self) -> float:
+        if not (self.crowd.full or self.crowd.catch_up(WORK // 2)):
+            return RESOLUTION
+        with self._lock:
+            self._reading = False
+            self.unfollow(self._read_on)
+        return inf
 
     def _snapshot(self) -> list[Flight]:
         while True:
@@ -216,11 +244,15 @@ class LiveSet:
     def _drop_first(self, queue: deque[tuple[float, int, Flight]]) -> int:
         _, held, flight = queue.popleft()
         self._grace_held -= held
-        flight.drop()
-        self.drops += 1
+        self._drop(flight)
         if self._followers:
             self._follow_at = min(self._follow_at, self._clock() + RESOLUTION)
         return held
+
+    def _drop(self, flight: Flight) -> None:
+        flight.drop()
+        self.crowd.leave(flight)
+        self.drops += 1
 
     def _forget(self, flight: Flight) -> None:
         """Take a flight that was dropped early out of its queue."""
@@ -237,6 +269,9 @@ class LiveSet:
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._thread = None
+        self.crowd.renew()
+        self._reading = False
+        self.unfollow(self._read_on)
         with self._lock:
             self._wake_at = self._sweep(inf)
             self._follow_at = inf  # the next drop of the child's own sees to it

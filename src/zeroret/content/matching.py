@@ -7,31 +7,36 @@ are matched, too; a span is then what the shared run was decoded or folded from.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from math import inf
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from zeroret.content import crowd, disguises, folding
-from zeroret.content.crowd import CROWD
-from zeroret.content.haystack import WIDE, Needle
+from zeroret.content import disguises, folding
+from zeroret.content.company import Company
+from zeroret.content.haystack import Needle
 from zeroret.content.index import index_of
+from zeroret.content.thresholds import LARGE, OTHER, OWN, OWN_LARGE, threshold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from zeroret.content.flight import Flight
     from zeroret.content.haystack import Span
     from zeroret.content.views import View
 
-OWN: Final = 16
-"""Shared bytes from which a text is taken to quote its own exchange."""
+__all__ = [
+    "LARGE",
+    "OTHER",
+    "OWN",
+    "OWN_LARGE",
+    "Others",
+    "merged",
+    "shared",
+    "shares",
+    "threshold",
+]
 
-OWN_LARGE: Final = 24
-"""The same for content of more than `LARGE` bytes, which ordinary lines collide with at 16."""
-
-OTHER: Final = WIDE
-"""Shared bytes from which a text is taken to quote another exchange."""
-
-LARGE: Final = 4096
-"""Bytes of content from which `OWN_LARGE` holds."""
+Others: TypeAlias = "Iterable[Flight] | Company"
+"""Further exchanges: matched one by one, or all that are live at once."""
 
 _NOTHING: Final[frozenset[str]] = frozenset()
 
@@ -39,7 +44,7 @@ _NOTHING: Final[frozenset[str]] = frozenset()
 def shared(
     text: str | bytes,
     own: Flight | None,
-    others: Iterable[Flight] = (),
+    others: Others = (),
     *,
     background: bool = False,
     keep: frozenset[str] = _NOTHING,
@@ -55,26 +60,26 @@ def shared(
             cannot be mistaken for any and are not looked for.
     """
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else bytes(text)
-    if len(data) < OWN // 4:
+    if len(data) < OWN and data.isascii():
         return []
-    near = [own] if own is not None else []
-    far: list[Flight] = []
-    (near if background else far).extend(flight for flight in others if flight is not own)
-    message = _Message(data)
-    spans = [span for flight in near if not flight.closed for span in message.near(flight)]
-    spans += message.far(far)
-    if not spans:
+    constants = _constants(data, keep) if keep else []
+    unknown = _without([(0, len(data))], constants)
+    if not unknown:
+        return []  # nothing in it is long enough to quote anything
+    known_to = (unknown[0][0], unknown[-1][1])
+    spans = _spans(_Message(data, known_to), own, others, background=background)
+    if spans is None:
+        spans = unknown
+    elif not spans:
         return []
-    spans = merged(spans)
-    if keep:
-        spans = _without(spans, _constants(data, keep))
+    spans = _without(merged(spans), constants)
     return _in_characters(data, spans) if isinstance(text, str) else spans
 
 
 def shares(
     text: str | bytes,
     own: Flight | None,
-    others: Iterable[Flight] = (),
+    others: Others = (),
     *,
     background: bool = False,
 ) -> bool:
@@ -82,9 +87,22 @@ def shares(
     return bool(shared(text, own, others, background=background))
 
 
-def threshold(flight: Flight) -> int:
-    """Return from how many shared bytes a text quotes *flight* if it is the text's own."""
-    return OWN_LARGE if flight.held > LARGE else OWN
+def _spans(
+    message: _Message, own: Flight | None, others: Others, *, background: bool
+) -> list[Span] | None:
+    """Return all that a text shares; None if that cannot be told with the work allowed."""
+    spans = list(message.near(own)) if own is not None else []
+    if isinstance(others, Company):
+        if not others.crowd.catch_up(others.work):
+            if others.work != inf:
+                others.fell_behind()
+                return None
+            behind = [flight for flight in others.crowd.behind() if others.admits(flight)]
+            spans += message.each(own, behind, background=background)
+        spans += message.anyone(own, others, background=background)
+    else:
+        spans += message.each(own, others, background=background)
+    return spans
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:
@@ -99,39 +117,60 @@ def merged(spans: Iterable[Span]) -> list[Span]:
 
 
 class _Message:
-    """A text with its views and its folded forms, each made once for all exchanges."""
+    """A text with its views and its folded forms, each made once for all exchanges.
 
-    __slots__ = ("_plain", "_views")
+    Args:
+        data: The text.
+        open_: From where to where it is not known to be the program's own.
+    """
 
-    def __init__(self, data: bytes) -> None:
-        self._plain = _Form(data, None)
-        self._views = [_Form(view.data, view) for view in disguises.views(data)]
+    __slots__ = ("_forms", "_open")
+
+    def __init__(self, data: bytes, open_: Span) -> None:
+        self._open = open_
+        views = disguises.views(data)
+        self._forms = [_Form(data, None), *(_Form(view.data, view) for view in views)]
 
     def near(self, flight: Flight) -> Iterator[Span]:
         """Yield what the text shares with its own exchange: as it is, decoded, folded."""
-        index, least = index_of(flight), threshold(flight)
-        for form in (self._plain, *self._views):
-            for start, end in index.spans(flight, form.exact, least):
-                yield form.origin(start, end)
-            folded = index.folded_spans(flight, form.folded, least)
-            for start, end in folding.origins(form.exact.data, folded):
-                yield form.origin(start, end)
-
-    def far(self, flights: Iterable[Flight]) -> Iterator[Span]:
-        """Yield what the text shares with other exchanges: as it is and decoded."""
-        forms = [form for form in (self._plain, *self._views) if len(form.exact.data) >= OTHER]
-        if not forms:
+        if flight.closed:
             return
-        large: list[Flight] = []
-        small: list[Flight] = []
+        index, least = index_of(flight), threshold(flight)
+        for form in self._forms:
+            yield from form.origins(index.spans(flight, form.exact, least))
+            yield from form.unfolded(index.folded_spans(flight, form.folded, least))
+
+    def each(
+        self, own: Flight | None, flights: Iterable[Flight], *, background: bool
+    ) -> Iterator[Span]:
+        """Yield what the text shares with other exchanges, each as if it were its own or not."""
         for flight in flights:
-            joined = index_of(flight).join_crowd(flight)
-            (small if joined else large).append(flight)
-        probes = [probe for form in forms for probe in crowd.probes(form.exact.data)]
-        for flight in [*large, *small] if CROWD.meets(probes) else large:
-            for form in forms:
-                for start, end in index_of(flight).spans(flight, form.exact, OTHER):
-                    yield form.origin(start, end)
+            if flight is not own:
+                yield from self.near(flight) if background else self.far(flight)
+
+    def far(self, flight: Flight) -> Iterator[Span]:
+        """Yield what the text shares with another exchange: as it is and decoded."""
+        for form in self._forms:
+            if len(form.exact.data) >= OTHER and not flight.closed:
+                yield from form.origins(index_of(flight).spans(flight, form.exact, OTHER))
+
+    def anyone(self, own: Flight | None, company: Company, *, background: bool) -> Iterator[Span]:
+        """Yield what `each` does, for all of *company* that the crowd knows."""
+
+        def admits(flight: Flight) -> bool:
+            return not flight.closed and company.admits(flight)
+
+        least = None if background else OTHER
+        runs = company.crowd.runs
+        for form in self._forms:
+            # Runs that matter end beyond the program's own text, on either side.
+            start, end = form.around(self._open, least or OWN_LARGE)
+            found = runs(form.exact.data[start:end], least, admits, own=own)
+            yield from form.origins([(start + one, start + other) for one, other in found])
+            if background:
+                start, end = form.folded_around(self._open, OWN_LARGE)
+                found = runs(form.folded.data[start:end], least, admits, own=own, folded=True)
+                yield from form.unfolded([(start + one, start + other) for one, other in found])
 
 
 class _Form:
@@ -151,9 +190,30 @@ class _Form:
             self._folded = Needle(folding.folded(self.exact.data))
         return self._folded
 
-    def origin(self, start: int, end: int) -> Span:
-        """Return the stretch of the text behind a stretch of this reading."""
-        return (start, end) if self._view is None else self._view.origin(start, end)
+    def around(self, open_: Span, margin: int) -> Span:
+        """Return where runs of *margin* bytes can hold a part of the text that is *open_*."""
+        if self._view is not None:
+            return 0, len(self.exact.data)
+        return max(open_[0] - margin, 0), open_[1] + margin
+
+    def folded_around(self, open_: Span, margin: int) -> Span:
+        """Return the same in the reading folded."""
+        if self._view is not None:
+            return 0, len(self.folded.data)
+        data, whole = self.exact.data, len(self.folded.data)
+        before = len(folding.folded(data[: open_[0]])) if open_[0] else 0
+        behind = len(folding.folded(data[open_[1] :])) if open_[1] < len(data) else 0
+        return max(before - margin, 0), whole - behind + margin
+
+    def origins(self, spans: Iterable[Span]) -> Iterable[Span]:
+        """Return the stretches of the text behind stretches of this reading."""
+        if self._view is None:
+            return spans
+        return [self._view.origin(start, end) for start, end in spans]
+
+    def unfolded(self, spans: Sequence[Span]) -> Iterable[Span]:
+        """Return the same for stretches of it folded."""
+        return self.origins(folding.origins(self.exact.data, merged(spans))) if spans else ()
 
 
 def _constants(data: bytes, keep: frozenset[str]) -> list[Span]:

@@ -10,13 +10,13 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from zeroret.content import matching
+from zeroret.content.company import Company
 from zeroret.content.flight import CURRENT
 from zeroret.content.live import LIVE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from zeroret.content.flight import Flight
+    from zeroret.content.matching import Others
 
 WITHHELD: Final = "[withheld]"
 """What a text becomes when redaction itself fails."""
@@ -43,7 +43,7 @@ FAILURES: Final = _Failures()
 def redact(
     text: str,
     own: Flight | None,
-    others: Iterable[Flight] = (),
+    others: Others = (),
     *,
     background: bool = False,
     keep: frozenset[str] = _NOTHING,
@@ -68,12 +68,13 @@ def redact(
 def _redacted(
     text: str,
     own: Flight | None,
-    others: Iterable[Flight],
+    others: Others,
     *,
     background: bool,
     keep: frozenset[str],
 ) -> str:
-    others = tuple(others)
+    if not isinstance(others, Company):
+        others = tuple(others)
     parts: list[str] = []
     at = 0
     for marker in MARKER.finditer(text) if "[withheld" in text else ():
@@ -86,7 +87,7 @@ def _redacted(
 def _piece(
     text: str,
     own: Flight | None,
-    others: tuple[Flight, ...],
+    others: Others,
     background: bool,  # noqa: FBT001 - internal, passed on as it came
     keep: frozenset[str],
 ) -> str:
@@ -119,4 +120,4 @@ class Redactor:
         if not LIVE.busy:
             return text
         own = CURRENT.get()
-        return redact(text, own, LIVE.flights(), background=own is None, keep=self._keep)
+        return redact(text, own, LIVE.everyone, background=own is None, keep=self._keep)

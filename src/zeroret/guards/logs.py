@@ -121,9 +121,9 @@ def held(text: Any, record: logging.LogRecord, formatter: object) -> Any:
 def _matched_text(text: str, flight: Flight | None) -> tuple[str, bool]:
     """Return *text* without what it shares, and whether that is to be enforced."""
     if flight is not None:
-        return redact(text, flight, LIVE.flights()), flight.enforce
-    flights = [each for each in LIVE.flights() if each.log_guard != "none"]
-    return redact(text, None, flights, background=True), any(each.enforce for each in flights)
+        return redact(text, flight, LIVE.everyone), flight.enforce
+    shown = redact(text, None, LIVE.logged, background=True)
+    return shown, shown == text or LIVE.logged.enforce
 
 
 def here() -> Flight | None:
@@ -172,7 +172,7 @@ def _guard_own(
             shown, changed = records.strict(record, flight, frame, handler)
             kind: tally.Kind = "withheld"
         else:
-            shown, changed = matched(record, flight, LIVE.flights(), frame)
+            shown, changed = matched(record, flight, LIVE.everyone, frame)
             kind = "redacted"
     except Exception:  # noqa: BLE001 - as in guard(), but here the mode is known
         if flight.enforce:
@@ -188,20 +188,17 @@ def _guard_own(
 
 def _guard_background(record: logging.LogRecord) -> logging.LogRecord:
     """Guard a record of no exchange: what it shares with any that is live is taken out."""
-    flights = [flight for flight in LIVE.flights() if flight.log_guard != "none"]
-    if not flights:
-        return record
     if getattr(_local, "inside", False):
         return _failed(record)
     _local.inside = True
     try:
-        shown, changed = matched(record, None, flights, caller())
+        shown, changed = matched(record, None, LIVE.logged, caller())
     finally:
         _local.inside = False
     if not changed:
         return record
     tally.count("logs", "redacted")
-    return shown if any(flight.enforce for flight in flights) else record
+    return shown if LIVE.logged.enforce else record
 
 
 def _access_line(record: logging.LogRecord, flight: Flight | None) -> logging.LogRecord | None:

@@ -14,10 +14,10 @@ from zeroret.guards.values import NUMBER_LIMIT, NUMBERS, Values
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Sequence
     from types import FrameType
 
     from zeroret.content.flight import Flight
+    from zeroret.content.matching import Others
 
 _TEXT_KEYS: Final = ("name", "levelname", "threadName", "processName", "taskName")
 _PLACE_KEYS: Final = ("pathname", "filename", "module", "funcName")
@@ -30,15 +30,15 @@ class Matcher:
     """Takes what a record shares with the live flights out of it.
 
     Args:
-        own: The exchange the record belongs to; None if nothing says, then every flight counts.
-        flights: All live flights.
+        own: The exchange the record belongs to; None if nothing says, then each of *others* may be.
+        others: The exchanges that are live.
     """
 
-    __slots__ = ("_flights", "_own", "keep", "redacted")
+    __slots__ = ("_others", "_own", "keep", "redacted")
 
-    def __init__(self, own: Flight | None, flights: Sequence[Flight]) -> None:
+    def __init__(self, own: Flight | None, others: Others) -> None:
         self._own = own
-        self._flights = flights
+        self._others = others
         self.keep: frozenset[str] = frozenset()
         """Literal text of the program's own constants."""
         self.redacted = 0
@@ -47,7 +47,7 @@ class Matcher:
     def peek(self, text: str) -> str:
         """Return *text* without what it shares, counting nothing."""
         background = self._own is None
-        return redact(text, self._own, self._flights, background=background, keep=self.keep)
+        return redact(text, self._own, self._others, background=background, keep=self.keep)
 
     def text(self, text: str) -> str:
         """Return *text* without what it shares."""
@@ -80,11 +80,11 @@ class Matcher:
 def matched(
     record: logging.LogRecord,
     own: Flight | None,
-    flights: Sequence[Flight],
+    others: Others,
     frame: FrameType | None,
 ) -> tuple[records.GuardedRecord, bool]:
-    """Return *record* without what it shares with *flights*, and whether it shared anything."""
-    matcher = Matcher(own, flights)
+    """Return *record* without what it shares with *own* or *others*, and whether it shared any."""
+    matcher = Matcher(own, others)
     given = record.__dict__
     attributes = dict(given)
     for key in ("message", "asctime"):

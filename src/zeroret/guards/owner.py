@@ -13,16 +13,18 @@ from zeroret.content.live import LIVE
 from zeroret.guards.logs import here
 
 if TYPE_CHECKING:
+    from zeroret.content.company import Company
     from zeroret.content.flight import Flight
+    from zeroret.content.matching import Others
 
 
 class Owner(NamedTuple):
     """Whose it is, and how it is held."""
 
     flight: Flight | None
-    """The exchange; None if nothing says which, then every one of `flights` counts as it."""
-    flights: tuple[Flight, ...]
-    """Every exchange whose content counts."""
+    """The exchange; None if nothing says which, then every one of `others` counts as it."""
+    others: Others
+    """Every exchange whose content counts besides."""
     strict: bool
     """Whether only what is provably no content is shown, instead of what matches none."""
     enforce: bool
@@ -50,10 +52,10 @@ def _owner_of_text() -> Owner | None:
         if flight.log_guard == "none":
             return None
         strict = flight.log_guard == "strict" or not flight.matchable
-        return Owner(flight, () if strict else LIVE.flights(), strict, flight.enforce)
+        return Owner(flight, () if strict else LIVE.everyone, strict, flight.enforce)
     if not LIVE.busy:
         return None
-    return _of_nobody(tuple(each for each in LIVE.flights() if each.log_guard != "none"))
+    return _of_nobody(LIVE.logged)
 
 
 def owner_of_error(known: Flight | None = None) -> Owner | None:
@@ -68,7 +70,7 @@ def owner_of_error(known: Flight | None = None) -> Owner | None:
         return _UNKNOWN
     if flight is not None:
         return Owner(flight, (), strict=True, enforce=flight.enforce)
-    return _of_nobody(LIVE.flights()) if LIVE.busy else None
+    return _of_nobody(LIVE.everyone) if LIVE.busy else None
 
 
 def exchange_in(context: Any) -> Flight | None:
@@ -77,7 +79,7 @@ def exchange_in(context: Any) -> Flight | None:
     return flight
 
 
-def _of_nobody(flights: tuple[Flight, ...]) -> Owner | None:
-    if not flights:
+def _of_nobody(others: Company) -> Owner | None:
+    if others.first is None:
         return None
-    return Owner(None, flights, strict=False, enforce=any(each.enforce for each in flights))
+    return Owner(None, others, strict=False, enforce=others.enforce)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
     from zeroret.content.flight import Flight
+    from zeroret.content.matching import Others
 
 
 class Strict:
@@ -68,7 +69,7 @@ class Matching:
 
     Args:
         flight: The exchange the event belongs to; None if that is not known.
-        flights: All exchanges in flight.
+        others: The exchanges that are live.
         frame: The frame that logs.
     """
 
@@ -76,10 +77,8 @@ class Matching:
 
     strict = False
 
-    def __init__(
-        self, flight: Flight | None, flights: tuple[Flight, ...], frame: FrameType | None
-    ) -> None:
-        self._matcher = Matcher(flight, flights)
+    def __init__(self, flight: Flight | None, others: Others, frame: FrameType | None) -> None:
+        self._matcher = Matcher(flight, others)
         self.frame = frame
 
     @property
@@ -159,13 +158,10 @@ def _ruling(frame: FrameType | None) -> Ruling | None:
             return None
         if flight.log_guard == "strict" or not flight.matchable:
             return Ruling(Strict(flight, frame), flight.enforce)
-        return Ruling(Matching(flight, LIVE.flights(), frame), flight.enforce)
+        return Ruling(Matching(flight, LIVE.everyone, frame), flight.enforce)
     if not LIVE.busy:
         return None
-    flights = tuple(each for each in LIVE.flights() if each.log_guard != "none")
-    if not flights:
-        return None
-    return Ruling(Matching(None, flights, frame), any(each.enforce for each in flights))
+    return Ruling(Matching(None, LIVE.logged, frame), LIVE.logged.enforce)
 
 
 def content_free(error: BaseException, trace: TracebackType | None) -> tuple[Any, Any, Any]:

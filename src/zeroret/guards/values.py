@@ -124,8 +124,8 @@ class Values:
         flight = self._flight
         if type(value) is ServerMade:
             plain = str.__str__(value)
-            live = LIVE.flights() if flight is None else ()
-            shares = matching.shares(plain, flight, live, background=True)
+            others = LIVE.everyone if flight is None else ()
+            shares = matching.shares(plain, flight, others, background=True)
             return _NOT_SHOWN if shares else plain
         if value in names.METHODS or value in names.REASONS or value in names.loggers:
             return value
