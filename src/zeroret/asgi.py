@@ -111,8 +111,8 @@ class ASGIResponder:
             stand_in = self._runtime.stand_in(error)
         except BaseException as error:
             exchange.fail(error)
-            stand_in = self._mixed(error)
-            if stand_in is None:
+            stand_in = self._runtime.stand_in(error)
+            if stand_in is error:
                 raise
         finally:
             exchange.leave()
@@ -134,16 +134,6 @@ class ASGIResponder:
             exchange.client_host = client[0] if client else None
         except Exception as error:  # noqa: BLE001 - what breaks the protocol is the app's to judge
             self._runtime.failed("head", error)
-
-    def _mixed(self, error: BaseException) -> BaseException | None:
-        """Return what may leave of a group that holds exits and exceptions, as trio makes them."""
-        if not isinstance(error, BaseExceptionGroup) or not self._runtime.enforce:
-            return None
-        errors, exits = error.split(Exception)
-        if errors is None or exits is None:
-            return None
-        shown = self._runtime.stand_in(errors)
-        return BaseExceptionGroup("text withheld", [shown, *_leaves(exits)])
 
     async def _identify(self, credential: str, identify: Identify) -> None:
         try:
@@ -318,14 +308,6 @@ def _frame(message: Message) -> bytes:
         return data
     text: str = message.get("text") or ""
     return text.encode("utf-8", "surrogatepass")
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    """Return the exceptions of *group* without its texts: those of nested groups, flat."""
-    found: list[BaseException] = []
-    for each in group.exceptions:
-        found += _leaves(each) if isinstance(each, BaseExceptionGroup) else [each]
-    return found
 
 
 def _reset(token: Token[Flight | None]) -> None:

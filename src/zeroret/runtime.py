@@ -13,7 +13,7 @@ from zeroret.dialects import plugins
 from zeroret.environment import from_environment
 from zeroret.errors import ConfigurationError
 from zeroret.failures import Failures
-from zeroret.guards import configuration, exceptions, logs, names, tally, threads
+from zeroret.guards import configuration, exceptions, exits, logs, names, tally, threads
 from zeroret.guards.classes import OTHER
 from zeroret.guards.modes import MODES
 from zeroret.integrations.debugging import Applications
@@ -321,8 +321,7 @@ class ZeroRetention:
         if not self.enforce:
             return error
         try:
-            exceptions.clear(error)
-            return exceptions.stand_in(error)
+            return exits.leaving(error)
         except Exception as failure:  # noqa: BLE001 - the original must not leave in its place
             self.failed("stand_in", failure)
             return exceptions.StandIn()

@@ -101,8 +101,10 @@ class WSGIResponder:
             stand_in = self._runtime.stand_in(error)
         except BaseException as error:
             exchange.fail(error)
-            exchange.leave()
-            raise
+            stand_in = self._runtime.stand_in(error)
+            if stand_in is error:
+                exchange.leave()
+                raise
         finally:
             CURRENT.reset(token)
         # Raised out here so that Python chains nothing: the original must not be its context.
