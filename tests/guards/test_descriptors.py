@@ -103,6 +103,15 @@ def _opened_low(path: str, content: str) -> None:
     _write_and_close(os.open(path, os.O_WRONLY), content.encode())
 
 
+def _opened_from_a_folder(content: str) -> None:
+    folder = os.open("/proc/self", os.O_RDONLY)
+    try:
+        fd = os.open("fd/1", os.O_WRONLY, dir_fd=folder)
+    finally:
+        os.close(folder)
+    _write_and_close(fd, content.encode())
+
+
 def _opened_by_number(fd: int, content: str) -> None:
     with open(fd, "w", closefd=False) as stream:
         stream.write(content)
@@ -190,6 +199,7 @@ WAYS: dict[str, Callable[[str], object]] = {
     "/dev/fd/1": lambda content: _opened_by_path("/dev/fd/1", content),
     "/proc/self/fd/1": lambda content: _opened_by_path("/proc/self/fd/1", content),
     "os.open of /dev/stderr": lambda content: _opened_low("/dev/stderr", content),
+    "a link in a folder": _opened_from_a_folder,
     "/dev/tty": lambda content: _opened_by_path("/dev/tty", content),
     "a module that is imported": _while_importing,
 }

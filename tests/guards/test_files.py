@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dbm.dumb
+import errno
 import io
 import logging
 import os
 import pathlib
 import pickle
+import posix
 import shutil
 import subprocess
 import sys
@@ -228,25 +230,55 @@ def test_a_number_that_is_no_descriptor_is_refused(root: Path, within: Within) -
     assert not (root / "other/both").exists()
 
 
-def test_a_relative_path_from_a_folder_that_is_not_told_is_refused(
+def test_a_relative_path_starts_from_its_folder(
     root: Path, within: Within, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """``os.open(dir_fd=…)`` says nothing of its folder: no relative path of it is believed."""
+    """``os.open(dir_fd=…)`` is judged by the folder that it names, not by the current one."""
     monkeypatch.chdir(root / "allowed")
-    folder = os.open(root / "other", os.O_RDONLY)
+    outer, inner = (os.open(root / name, os.O_RDONLY) for name in ("other", "allowed"))
+    flags = os.O_WRONLY | os.O_CREAT
     try:
         with within(writable=[root / "allowed"]):
-            for options in ({"dir_fd": folder}, {}):
+            os.close(os.open("new", flags))
+            os.close(os.open(b"bytes", flags, 0o600, dir_fd=inner))
+            os.close(os.open(str(root / "allowed/absolute"), flags, dir_fd=outer))
+            for path in ("new", b"new", "../other/new", str(root / "other/new")):
                 with pytest.raises(RetentionViolation):
-                    os.open("new", os.O_WRONLY | os.O_CREAT, **options)
+                    os.open(path, flags, dir_fd=outer)
             with pytest.raises(RetentionViolation):
-                os.mkdir("new", dir_fd=folder)
+                posix.open("new", flags, dir_fd=outer)
             with pytest.raises(RetentionViolation):
-                os.rename(root / "allowed/a", "new", dst_dir_fd=folder)
-            Path("new").write_text("x")
+                os.open("../other/new", flags, dir_fd=inner)
+            monkeypatch.chdir(root)
+            with pytest.raises(RetentionViolation):
+                os.open("new", flags)
+            with pytest.raises(RetentionViolation):
+                os.mkdir("new", dir_fd=outer)
+            with pytest.raises(RetentionViolation):
+                os.rename(root / "allowed/a", "new", dst_dir_fd=outer)
+            with pytest.raises(OSError, match=os.strerror(errno.EBADF)):
+                os.open("new", os.O_RDONLY, dir_fd=9999)
+            with pytest.raises(RetentionViolation):
+                os.open("new", flags, dir_fd=9999)
+            Path("allowed/text").write_text("x")
     finally:
-        os.close(folder)
+        os.close(outer)
+        os.close(inner)
     assert sorted(each.name for each in (root / "other").iterdir()) == ["file"]
+    assert sorted(os.listdir(root / "allowed")) == ["absolute", "bytes", "new", "text"]  # noqa: PTH208 - names
+
+
+def test_a_relative_path_that_says_nothing_of_its_folder_is_refused(
+    root: Path, within: Within, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who took ``os.open`` before the guard is only heard of by an event, which tells no folder."""
+    monkeypatch.chdir(root / "allowed")
+    files.uninstall()
+    before = os.open
+    files.install()
+    with within(writable=[root / "allowed"]), pytest.raises(RetentionViolation):
+        before("new", os.O_WRONLY | os.O_CREAT)
+    assert os.open in os.supports_dir_fd
 
 
 def test_links_lead_where_they_lead(root: Path, within: Within) -> None:

@@ -13,6 +13,7 @@ import pytest
 from zeroret.content.flight import Flight
 from zeroret.errors import RetentionViolation
 from zeroret.guards import files
+from zeroret.guards.violations import VIOLATIONS
 
 Within: TypeAlias = Callable[..., AbstractContextManager[Flight]]
 
@@ -30,6 +31,7 @@ def guarded() -> Iterator[None]:
 
 def test_a_variable_that_quotes_content_is_refused(content: str, within: Within) -> None:
     """A caller's key or prompt is not handed to children; settings of libraries are their own."""
+    before = VIOLATIONS.counts().get("system.refused", 0)
     with within(content.encode()):
         os.environ[NAME] = "false"
         with pytest.raises(RetentionViolation) as refused:
@@ -39,8 +41,10 @@ def test_a_variable_that_quotes_content_is_refused(content: str, within: Within)
         with pytest.raises(RetentionViolation):
             os.putenv(NAME, f"Bearer {content}")
     assert content not in str(refused.value)
+    assert "environment or the system's log" in str(refused.value)
     assert os.environ[NAME] == "false"
     assert content not in os.environ
+    assert VIOLATIONS.counts()["system.refused"] == before + 3
 
 
 def test_the_systems_log_takes_constants_alone(content: str, within: Within) -> None:

@@ -7,7 +7,9 @@ as content, too: making a folder or a link, or renaming, is judged by the name t
 from __future__ import annotations
 
 import os
+import threading
 from functools import wraps
+from operator import index
 from typing import TYPE_CHECKING, Any, Final
 
 from zeroret.guards import acting, audit, databases, surroundings
@@ -33,6 +35,22 @@ _HIGHEST_DESCRIPTOR: Final = 2**31 - 1
 _SHARED_MEMORY: Final = "/dev/shm/"  # noqa: S108 - where POSIX shared memory stands, not a place of ours
 
 
+class _Opening(threading.local):
+    """What `os.open` of this thread opens just now."""
+
+    path: Any = None
+    folder = -1
+    """The descriptor of the folder that a relative path starts from; -1 for the current one."""
+
+
+_opening: Final = _Opening()
+
+
+def folder_of(path: object) -> int | None:
+    """Return the descriptor that `os.open` starts *path* from, or -1; None if it opens another."""
+    return _opening.folder if _opening.path is path else None
+
+
 def opens_to_write(args: tuple[Any, ...]) -> bool:
     """Tell of the arguments of an ``open`` event whether they let something be written."""
     _, mode, flags = args
@@ -46,9 +64,10 @@ def _open_allowed(args: tuple[Any, ...], flight: Flight) -> bool:
     path, mode, _ = args
     if isinstance(path, int) and 0 <= int(path) <= _HIGHEST_DESCRIPTOR:
         return True  # what is open already is no new way out
-    if mode is None and is_relative(path):
-        return False  # os.open(dir_fd=…): the event does not say where the path starts
-    real = resolved(path)
+    folder = folder_of(path)
+    if folder is None and mode is None and is_relative(path):
+        return False  # the event does not say where the path starts
+    real = resolved(path, -1 if folder is None else folder)
     return real == os.devnull or within(real, flight.boundary.writable)
 
 
@@ -110,6 +129,31 @@ EVENTS: Final = {
 
 
 _judge_made: Final = judged("file", _folder_allowed)
+
+
+@PATCHES.when_imported("os")
+@PATCHES.when_imported("posix")
+def _opens(module: ModuleType) -> None:
+    """Note the folder that `os.open` starts from, which its event does not tell."""
+
+    def make(original: Any) -> Any:
+        @wraps(original)
+        def open_(path: Any, flags: int, mode: int = 0o777, *, dir_fd: Any = None) -> int:
+            if not PATCHES.active:
+                return original(path, flags, mode, dir_fd=dir_fd)  # type: ignore[no-any-return] # as it came
+            folder = None if dir_fd is None else index(dir_fd)
+            before = _opening.path, _opening.folder
+            _opening.path, _opening.folder = path, -1 if folder is None else folder
+            try:
+                return original(path, flags, mode, dir_fd=folder)  # type: ignore[no-any-return] # likewise
+            finally:
+                _opening.path, _opening.folder = before
+
+        known: set[Any] = getattr(module, "supports_dir_fd", set())
+        known.add(open_)
+        return open_
+
+    PATCHES.replace(module, "open", make)
 
 
 @PATCHES.when_imported("os")

@@ -17,7 +17,7 @@ from zeroret.content.flight import CURRENT
 from zeroret.guards import audit, streams, tally
 from zeroret.guards.acting import exempt
 from zeroret.guards.crossings import judged
-from zeroret.guards.files import opens_to_write
+from zeroret.guards.files import folder_of, opens_to_write
 from zeroret.guards.standard import is_standard, is_standard_path, is_standard_stream
 
 if TYPE_CHECKING:
@@ -64,7 +64,10 @@ def _leads_out(args: tuple[Any, ...]) -> bool:
     path = args[0]
     if _state.guarding or not opens_to_write(args):
         return False
-    return is_standard(path) if isinstance(path, int) else is_standard_path(path)
+    if isinstance(path, int):
+        return is_standard(path)
+    folder = folder_of(path)
+    return is_standard_path(path, None if folder is None or folder < 0 else folder)
 
 
 def _excused(args: tuple[Any, ...], flight: Flight) -> bool:

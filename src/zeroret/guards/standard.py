@@ -33,13 +33,18 @@ def is_standard(fd: int) -> bool:
         return True
 
 
-def is_standard_path(path: object) -> bool:
-    """Tell whether *path* names what is behind 1 or 2, such as ``/dev/stdout``."""
+def is_standard_path(path: object, folder: int | None = None) -> bool:
+    """Tell whether *path* names what is behind 1 or 2, such as ``/dev/stdout``.
+
+    Args:
+        path: A path of any kind.
+        folder: The descriptor that a relative one starts from; None for the current folder.
+    """
     named = text(path)
     if named is None:
         return False
     try:
-        return _is_one_of_them(_stat(named))
+        return _is_one_of_them(_stat(named, dir_fd=folder))
     except (OSError, ValueError):  # there is none yet
         return False
 

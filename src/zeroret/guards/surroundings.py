@@ -32,8 +32,8 @@ def _ident_allowed(args: tuple[Any, ...], flight: Flight) -> bool:
 
 
 EVENTS: Final = {
-    "os.putenv": judged("store", _variable_allowed, everywhere=False),
-    "syslog.syslog": judged("store", _line_allowed, everywhere=False),
-    "syslog.openlog": judged("store", _ident_allowed, everywhere=False),
+    "os.putenv": judged("system", _variable_allowed, everywhere=False),
+    "syslog.syslog": judged("system", _line_allowed, everywhere=False),
+    "syslog.openlog": judged("system", _ident_allowed, everywhere=False),
 }
 """The audit events that are judged."""

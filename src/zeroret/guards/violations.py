@@ -25,11 +25,21 @@ if TYPE_CHECKING:
     from zeroret.content.flight import Flight
 
 Kind: TypeAlias = Literal[
-    "file", "child", "connect", "upstream", "store", "storage", "cleartext", "stdio", "telemetry"
+    "file",
+    "child",
+    "connect",
+    "upstream",
+    "store",
+    "storage",
+    "cleartext",
+    "stdio",
+    "telemetry",
+    "system",
 ]
 """The way out: a file opened for writing, a child process, a connection of nobody's client, a
 request to a host that is no upstream, a database or queue, a request that lets the upstream keep
-it, a request without verified TLS, a standard stream, a tracker that is not guarded."""
+it, a request without verified TLS, a standard stream, a tracker that is not guarded,
+the environment or the system's log."""
 
 Action: TypeAlias = Literal["refused", "reported", "withheld"]
 """``refused``: the code that tried got a `RetentionViolation`. ``reported``: it was counted and
@@ -44,6 +54,7 @@ REMEDIES: Final[dict[Kind, str]] = {
     "storage": 'a request lets the upstream keep it, and upstream_storage="forbid" is set',
     "cleartext": "content was about to be sent without TLS, or with its verification off",
     "stdio": "content was written to a standard stream, or one was opened past its guard",
+    "system": "content was about to be put into the environment or the system's log",
     "telemetry": "a tracker was loaded that is not guarded: what it sends may hold content",
 }
 """What each kind says, and with it what to change."""
