@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import threading
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from zeroret.content import company, crowd
 from zeroret.content.blocks import BLOCK, STRIDE, STRIDE_LARGE, blocks, places
 from zeroret.content.company import Company
-from zeroret.content.crowd import PATIENCE, Member
+from zeroret.content.crowd import Member
 from zeroret.content.flight import Flight
 from zeroret.content.live import LiveSet
 from zeroret.content.matching import LARGE, OTHER, shared, shares, threshold
@@ -132,18 +133,16 @@ def test_runs_are_found_across_pages_at_every_alignment(prose: str) -> None:
         assert shared(b"\x01" + far[:-1] + b"\x02", own, live.everyone) == []
 
 
-def test_what_very_many_say_counts_as_shared() -> None:
-    """A block of more pages than are compared is withheld with all that could belong to it."""
+def test_what_very_many_say_counts_as_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is held by more than are compared is withheld with all that could belong to it."""
     live = LiveSet()
-    for number in range(PATIENCE + 1):
+    for number in range(20):
         entered(live, b"%02d the same words %02d" % (number, number))
-    text = b"99 the same words 99"
-    assert shared(text, None, live.everyone, background=True)
-    live = LiveSet()
-    for number in range(PATIENCE):
-        entered(live, b"%02d the same words %02d" % (number, number))
-    found = shared(text, None, live.everyone, background=True)
-    assert found == shared(text, None, live.flights(), background=True)
+    text = "99 the same words 99"
+    each = shared(text, None, live.flights(), background=True)
+    assert shared(text, None, live.everyone, background=True) == each
+    monkeypatch.setattr(crowd, "PATIENCE", 19)
+    assert shared(text, None, live.everyone, background=True) == [(0, 20)]
 
 
 def test_what_does_not_count_is_not_found() -> None:
@@ -181,6 +180,35 @@ def test_what_was_not_read_yet_is_not_shown(monkeypatch: pytest.MonkeyPatch, pro
     found = shared(f"{text}{quote}", None, live.everyone.patient(), background=True)
     assert found == [(len(text), len(text) + len(quote))]
     live.leave(other, 0)
+
+
+@pytest.mark.timeout(30)
+def test_what_was_left_is_read_on_by_itself(prose: str) -> None:
+    """After a text fell behind, the thread that drops content reads until nothing is left."""
+    live = LiveSet()
+    flights = [entered(live, f"{number}{prose}") for number in range(4)]
+    text = "a text that nobody's prompt says, in which nothing is hidden"
+    assert shared(text, None, live.everyone, background=True) == [(0, len(text))]
+    while live.crowd.behind() or live._reading:
+        threading.Event().wait(0.02)
+    assert shared(text, None, live.everyone, background=True) == []
+    assert not live._followers
+    for flight in flights:
+        live.leave(flight, 0)
+    assert derived(live) == 0
+
+
+def test_who_reads_keeps_nobody_waiting() -> None:
+    """While another thread reads, a text is withheld; what may not be withheld waits."""
+    live = LiveSet()
+    entered(live, b"whatever")
+    found: list[bool] = []
+    with live.crowd._lock:
+        asking = threading.Thread(target=lambda: found.append(live.crowd.catch_up(1000)))
+        asking.start()
+        asking.join()
+    assert found == [False]
+    assert live.crowd.catch_up(1000)
 
 
 def test_constants_alone_need_no_look(monkeypatch: pytest.MonkeyPatch) -> None:

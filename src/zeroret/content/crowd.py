@@ -35,9 +35,12 @@ if TYPE_CHECKING:
     from zeroret.content.flight import Flight
     from zeroret.content.haystack import Span
 
-PATIENCE: Final = 32
-"""Blocks of one text that are looked into, exchanges that each is compared with, and places in
-each; what is beyond counts as shared."""
+PATIENCE: Final = 256
+"""Comparisons of one text with an exchange's content, some microseconds each; what blocks say of
+further ones counts as shared."""
+
+PLACES: Final = 16
+"""Places of one block in one form of an exchange's content that are compared; likewise."""
 
 WORK: Final = 2**16
 """Bytes of new content that are read for one text; a text that needs more is not to be shown."""
@@ -89,7 +92,7 @@ class Member:
     def runs(self, text: bytes, at: int, least: int, *, folded: bool) -> Iterator[Span]:
         """Yield the runs of at least *least* bytes that *text* shares around the block *at*."""
         for part in self._fold if folded else self._exact:
-            yield from around(part, text, at, least - BLOCK, places=PATIENCE)
+            yield from around(part, text, at, least - BLOCK, places=PLACES)
 
     def _next(self) -> bytes:
         chunks, parts, room = self.flight.chunks, list[bytes](), _SLICE
@@ -191,7 +194,7 @@ class Crowd:
         met = compress(
             zip(places(len(text), stride), probes, strict=True), map(known.__contains__, probes)
         )
-        again, room, looked = self._again, (least or OWN_LARGE) - BLOCK, 0
+        again, room, patience = self._again, (least or OWN_LARGE) - BLOCK, PATIENCE
         mine = frozenset() if own not in self._members else self._members[own].blocks
         found: list[Span] = []
         # What only one holds comes first: the run around it mostly covers what many hold.
@@ -201,26 +204,26 @@ class Crowd:
                 continue  # within a run that was found: nothing around this block can add to it
             if block in mine and block not in again:
                 continue
-            holding = self._holding(block, lambda each: each is not own and admits(each))
-            looked += bool(holding)
-            if looked > PATIENCE or len(holding) > PATIENCE:
+            holding = self._holding(block, patience) if patience >= 0 else []
+            patience -= len(holding)
+            if patience < 0:
                 found.append((first, last))
                 continue
             for member in holding:
-                shortest = least or threshold(member.flight)
-                found += member.runs(text, at, shortest, folded=folded)
+                if member.flight is not own and admits(member.flight):
+                    shortest = least or threshold(member.flight)
+                    found += member.runs(text, at, shortest, folded=folded)
         return found
 
-    def _holding(self, block: bytes, admits: Callable[[Flight], bool]) -> list[Member]:
-        """Return who holds *block* and counts, one more than `PATIENCE` at most."""
+    def _holding(self, block: bytes, most: int) -> list[Member]:
+        """Return who holds *block*, one more than *most* at most."""
+        left = min(self._again[block], most) + 1
         found: list[Member] = []
-        left = 1 + self._again[block]
-        for member in list(self._members.values()):
+        for member in list(self._members.values()) if left else ():
             if block in member.blocks:
+                found.append(member)
                 left -= 1
-                if admits(member.flight):
-                    found.append(member)
-                if not left or len(found) > PATIENCE:
+                if not left:
                     break
         return found
 
