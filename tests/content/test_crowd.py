@@ -182,6 +182,18 @@ def test_what_was_not_read_yet_is_not_shown(monkeypatch: pytest.MonkeyPatch, pro
     live.leave(other, 0)
 
 
+def test_who_comes_as_another_goes_is_read(prose: str) -> None:
+    """Not even exchanges of as many chunks are taken for each other."""
+    live = LiveSet()
+    gone, _ = entered(live, prose[:300], "x"), entered(live, prose[300:600], "y")
+    assert live.crowd.catch_up()
+    live.leave(gone, 0)
+    entered(live, f"{prose[:40_000]} patient", " is called Alva Berg")
+    assert not live.crowd.catch_up(1)
+    assert live.crowd.catch_up()
+    assert shares("patient is called Alva Berg", None, live.everyone, background=True)
+
+
 @pytest.mark.timeout(30)
 def test_what_was_left_is_read_on_by_itself(prose: str) -> None:
     """After a text fell behind, the thread that drops content reads until nothing is left."""

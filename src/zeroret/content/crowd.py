@@ -121,6 +121,7 @@ class Crowd:
         """How many more than one hold a block: system prompts, the structure of JSON."""
         self._chunks: dict[Flight, list[bytes | str]] = {}
         self._taken: dict[Flight, int] = {}
+        self._sizes: list[int] = []  # of the chunks when last nothing had grown; else empty
         self._size = 0
         self._gone: deque[Flight] = deque()
         self._busy = False
@@ -151,9 +152,14 @@ class Crowd:
 
     def behind(self) -> list[Flight]:
         """Return the exchanges of which something was not read yet, the newest last."""
-        sizes, taken = list(map(len, self._chunks.values())), list(self._taken.values())
-        grown = () if sizes == taken else compress(self._chunks, map(ne, sizes, taken))
-        return [*grown, *list(self.arrived)]
+        with self._lock:
+            sizes = list(map(len, self._chunks.values()))
+            if sizes != self._sizes:
+                grown = list(compress(self._chunks, map(ne, sizes, self._taken.values())))
+                if grown:
+                    return [*grown, *list(self.arrived)]
+                self._sizes = sizes
+            return list(self.arrived)
 
     def leave(self, flight: Flight) -> None:
         """Forget an exchange whose content was dropped; never waits for a text being matched."""
@@ -261,6 +267,7 @@ class Crowd:
             member = self._members[flight] = Member(flight)
             self._chunks[flight] = flight.chunks
             self._taken[flight] = 0
+            self._sizes = []
             self.arrived.pop(flight, None)
         if flight.closed:
             # It was dropped in between: whoever dropped it may have asked before it was a member.
@@ -272,7 +279,7 @@ class Crowd:
         members = list(self._members)
         for known in (self._members, self._blocks, self._again, self._chunks, self._taken):
             known.clear()
-        self._size = 0
+        self._size, self._sizes = 0, []
         self.arrived.update(dict.fromkeys(flight for flight in members if not flight.closed))
 
     def _settle(self) -> None:
@@ -288,6 +295,7 @@ class Crowd:
     def _part(self, member: Member) -> None:
         self._chunks.pop(member.flight, None)
         self._taken.pop(member.flight, None)
+        self._sizes = []
         self._size -= member.size
         shared = self._again.keys() & member.blocks
         self._blocks -= member.blocks - shared if shared else member.blocks

@@ -124,7 +124,8 @@ def _finished(
     attributes: dict[str, Any], record: logging.LogRecord, matcher: Matcher, frame: FrameType | None
 ) -> tuple[records.GuardedRecord, bool]:
     given = record.__dict__
-    _match_names(attributes, given, matcher, frame)
+    if not records.has_ordinary_names(record):
+        _match_names(attributes, given, matcher, frame)
     _match_trouble(attributes, record, matcher, frame)
     for key, value in given.items():
         if key not in records.STANDARD and key in attributes:

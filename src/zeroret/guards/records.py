@@ -121,7 +121,7 @@ def is_clean(record: logging.LogRecord) -> bool:
         values = _ALL(attributes)
     except KeyError:
         return False
-    message, args, error, error_text, stack, path, file, module, function = values[:9]
+    message, args, error, error_text, stack = values[:5]
     known = _known.get(id(message))
     if (
         known is None
@@ -134,6 +134,24 @@ def is_clean(record: logging.LogRecord) -> bool:
         or (_HAS_TASK and not _is_task(attributes["taskName"]))
     ):
         return False
+    return _has_ordinary_names(values)
+
+
+def has_ordinary_names(record: logging.LogRecord) -> bool:
+    """Tell whether logger, level, thread, process and place of *record* are known to be ordinary.
+
+    Everything here is a look-up: False says nothing.
+    """
+    try:
+        return _has_ordinary_names(_ALL(record.__dict__)) and (
+            not _HAS_TASK or _is_task(record.__dict__["taskName"])
+        )
+    except KeyError:
+        return False
+
+
+def _has_ordinary_names(values: tuple[Any, ...]) -> bool:
+    path, file, module, function = values[5:9]
     name, level, thread, process, levelno, line, ident, pid, created, msecs, since = values[9:]
     return (
         type(name) is str is type(level) is type(thread) is type(process)
