@@ -203,6 +203,7 @@ class Crowd:
         again, room, patience = self._again, (least or OWN_LARGE) - BLOCK, PATIENCE
         mine = frozenset() if own not in self._members else self._members[own].blocks
         found: list[Span] = []
+        likely: list[Member] = []
         # What only one holds comes first: the run around it mostly covers what many hold.
         for _, at, block in sorted((block in again, at, block) for at, block in met):
             first, last = max(at - room, 0), min(at + BLOCK + room, len(text))
@@ -210,7 +211,7 @@ class Crowd:
                 continue  # within a run that was found: nothing around this block can add to it
             if block in mine and block not in again:
                 continue
-            holding = self._holding(block, patience) if patience >= 0 else []
+            holding = self._holding(block, patience, likely) if patience >= 0 else []
             patience -= len(holding)
             if patience < 0:
                 found.append((first, last))
@@ -218,15 +219,18 @@ class Crowd:
             for member in holding:
                 if member.flight is not own and admits(member.flight):
                     shortest = least or threshold(member.flight)
-                    found += member.runs(text, at, shortest, folded=folded)
+                    runs = list(member.runs(text, at, shortest, folded=folded))
+                    found += runs
+                    if runs and member not in likely:
+                        likely.append(member)
         return found
 
-    def _holding(self, block: bytes, most: int) -> list[Member]:
-        """Return who holds *block*, one more than *most* at most."""
-        left = min(self._again[block], most) + 1
-        found: list[Member] = []
-        for member in list(self._members.values()) if left else ():
-            if block in member.blocks:
+    def _holding(self, block: bytes, most: int, likely: list[Member]) -> list[Member]:
+        """Return who holds *block*, one more than *most* at most; the *likely* are asked first."""
+        found = [member for member in likely if block in member.blocks]
+        left = min(self._again[block], most) + 1 - len(found)
+        for member in list(self._members.values()) if left > 0 else ():
+            if block in member.blocks and member not in likely:
                 found.append(member)
                 left -= 1
                 if not left:
