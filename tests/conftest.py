@@ -155,6 +155,10 @@ def usage_rows() -> UsageRows:
     return wait
 
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Started in the background by a shell: programs of the tests must not inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # Two busy cores make single examples slow: what is slow is found by benchmarks, not by a deadline.
 settings.register_profile("zeroret", deadline=None)
 settings.load_profile("zeroret")

@@ -62,6 +62,7 @@ class Recorder:
             provider=_provider(metered) if "provider" in kept else no,
             request_model=known(metered.request_model) if "request_model" in kept else no,
             response_model=known(metered.response_model) if "response_model" in kept else no,
+            service_tier=metered.service_tier if "service_tier" in kept else no,
             stream=metered.stream if "stream" in kept else no,
             status=exchange.status if "status" in kept else no,
             outcome=outcome if "outcome" in kept else no,

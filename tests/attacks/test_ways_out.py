@@ -67,7 +67,7 @@ def test_no_file_is_named_by_content(way: str, inside: Inside, secret: str, tmp_
 
     def work() -> None:
         try:
-            NAMING[way](str(tmp_path / secret[:40]))
+            NAMING[way](str(tmp_path / secret[:24]))
         except RetentionViolation as violation:
             refused.append(violation)
 

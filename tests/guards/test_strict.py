@@ -254,7 +254,7 @@ def _shown(content: str, out: str) -> list[str]:
 
 @pytest.mark.usefixtures("flight")
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(content=contents, disguise=st.sampled_from(sorted(DISGUISES)))
 def test_no_way_of_logging_content_shows_it(output: Any, content: str, disguise: str) -> None:

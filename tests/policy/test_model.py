@@ -79,7 +79,7 @@ def test_digests_are_pinned() -> None:
         "crouter@4a2e6acf542d",
         "kriora@ee72ceb22aee",
         "noorapi@0a8053d44a7e",
-        "usage-only@b9f8e4f09d3a",
+        "usage-only@869de8ae9417",
         "wallet@1bc19dc603d0",
     }
 

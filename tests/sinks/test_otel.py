@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from zeroret import ZeroRetention
+from zeroret.content.flight import Flight
+from zeroret.content.live import LIVE
 from zeroret.errors import ConfigurationError
 from zeroret.sinks.otel import OtelSink
 from zeroret.usage.record import UsageRecord
@@ -77,11 +79,15 @@ def test_the_applications_provider_gets_the_metrics(reader: Any, make: MakeRecor
 
 
 def test_health_is_shown(reader: Any) -> None:
-    """Lag, retries, shed and dead counts are metrics of the same provider."""
+    """Lag, retries, shed and dead counts are metrics of the same provider, whatever is live."""
+    flight = Flight("strict")
+    flight.hold(b"what a client said to this server")
+    LIVE.enter(flight)
     with ZeroRetention("usage-only", ["otel:"], journal="memory") as runtime:
         runtime.journal.append(UsageRecord(id="0190a1b2-0000-7000-8000-000000000001", policy="p@1"))
         assert runtime.flush(30)
         metrics = metrics_of(reader)
+    LIVE.leave(flight, 0)
     assert {
         "zeroret.journal.shed",
         "zeroret.journal.dead",

@@ -80,6 +80,30 @@ def test_a_policy_without_cost_has_none() -> None:
     assert Prices([PriceTable(OWN)]).priced([one]) == [one]
 
 
+def test_a_tier_has_rates_of_its_own() -> None:
+    """Where the table states them; another tier is charged at the model's own rates."""
+    table = PriceTable(
+        {"m": {"input": "2", "output": "8", "tiers": {"flex": {"input": "1", "output": "4"}}}}
+    )
+    plain = PriceTable({"m": {"input": "2", "output": "8"}})
+    costs = {
+        tier: table.cost(record(input_tokens=10**6, output_tokens=10**6, service_tier=tier), "m")
+        for tier in ("flex", "default", None)
+    }
+    assert costs == {"flex": 5, "default": 10, None: 10}
+    assert table.version != plain.version
+    with pytest.raises(ConfigurationError, match="allowed is a table for any of auto, batch"):
+        PriceTable({"m": {"input": "2", "output": "8", "tiers": {"cheap": {}}}})
+
+
+def test_the_catalogue_has_list_prices() -> None:
+    """What was served in a tier of another price has none."""
+    sold = {"input_tokens": 1000, "output_tokens": 10, "provider": "openai"}
+    catalogue = Catalogue()
+    assert catalogue.cost(record(**sold, service_tier="default"), "gpt-4o") is not None
+    assert catalogue.cost(record(**sold, service_tier="flex"), "gpt-4o") is None
+
+
 def test_the_operators_own_table_comes_first() -> None:
     """The first source that knows the model wins; the catalogue prices the rest."""
     own = {"gpt-4o": {"input": "1", "output": "1"}}

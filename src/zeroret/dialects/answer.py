@@ -7,6 +7,7 @@ from typing import ClassVar, Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
+from zeroret.dialects.tiers import tier_of
 from zeroret.dialects.usage import Usage
 
 FAULTS: Final = (msgspec.DecodeError, RecursionError, ValueError)
@@ -54,6 +55,7 @@ class Reader(Protocol):
     opaque: bool
     recognised: bool
     malformed: int
+    tier: str | None
     way: Literal["first", "claim", "later"] | None
     key: str | None
 
@@ -77,7 +79,7 @@ class Answer:
     *opaque* is True when something was delivered that is not text, or is framed by tokens nobody
     publishes, so that a count of the text is no exact count of the whole. *recognised* is True
     once something was read that only this dialect sends, so that no text means: none was
-    delivered. *malformed* is how many parts could not be read.
+    delivered. *malformed* is how many parts could not be read. *tier* is the service tier.
 
     *way* says how a usage is taken that every retrieval of an answer tells, under *key* or the
     path's ``{id}``: ``"first"`` if nobody took it; ``"claim"`` if it was expected and nobody
@@ -93,6 +95,7 @@ class Answer:
         "model",
         "opaque",
         "recognised",
+        "tier",
         "usage",
         "way",
     )
@@ -108,6 +111,11 @@ class Answer:
         self.malformed = 0
         self.way: Literal["first", "claim", "later"] | None = None
         self.key: str | None = None
+        self.tier: str | None = None
+
+    def _served(self, value: object) -> None:
+        """Take a service tier as sent; a later one wins, as the one that was served at last."""
+        self.tier = tier_of(value) or self.tier
 
 
 class BodyReader(Answer):

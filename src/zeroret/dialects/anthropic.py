@@ -72,12 +72,14 @@ _event: Final = msgspec.json.Decoder(_Event)
 class Tally:
     """The usage blocks of one message, overwritten key by key."""
 
-    __slots__ = ("_final", "_start", "malformed")
+    __slots__ = ("_final", "_start", "malformed", "tier")
 
     def __init__(self) -> None:
         self._start: dict[str, int] = {}
         self._final: dict[str, int] = {}
         self.malformed = 0
+        self.tier: object = None
+        """The service tier, as sent."""
 
     def start(self, block: object) -> None:
         """Take the usage of ``message_start``; its output is a placeholder and is left out."""
@@ -108,6 +110,7 @@ class Tally:
             self.malformed += block is not None
             return {}
         report = Reading()
+        self.tier = block.get("service_tier") or self.tier
         counts = {
             key: value for key in _KEYS if (value := report.count(block.get(key))) is not None
         }
@@ -158,6 +161,7 @@ class Body(BodyReader):
         tally.final(opened(head.usage))
         self.usage = tally.usage()
         self.malformed += tally.malformed
+        self._served(tally.tier)
         if not count or self._count is None or self.usage.whole:
             return
         content = _body.decode(body).content
@@ -261,6 +265,7 @@ class Stream(StreamReader):
         self.usage = self._tally.usage()
         self.malformed += self._tally.malformed
         self._tally.malformed = 0
+        self._served(self._tally.tier)
 
     def _read_event(self, kind: bytes, data: bytes, parts: Parts) -> bool:  # noqa: ARG002 - the data says its type too
         if data.strip() == b"[DONE]":

@@ -30,6 +30,7 @@ _DELTA: Final = b"\x0b:event-type\x07\x00\x11contentBlockDelta"
 class _Head(Head):
     usage: msgspec.Raw = NOTHING
     trace: msgspec.Raw = NOTHING
+    service_tier: msgspec.Raw = msgspec.field(default=NOTHING, name="serviceTier")
 
 
 class _Tool(msgspec.Struct):
@@ -134,6 +135,8 @@ class _Converse(Objects):
         if self.model is None and len(head.trace):
             routed = details(details(opened(head.trace)).get("promptRouter")).get("invokedModelId")
             self.model = model_name(routed)
+        if len(head.service_tier):
+            self._served(details(opened(head.service_tier)).get("type"))
         return read_usage(opened(head.usage))
 
 

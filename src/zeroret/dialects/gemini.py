@@ -126,7 +126,9 @@ class _Gemini(Objects):
     def _usage_of(self, head: _Head) -> Usage | None:
         refused = bool(details(opened(head.prompt_feedback)).get("blockReason"))
         ended = any(each.finish_reason for each in head.candidates or ())
-        return read_usage(opened(head.usage_metadata), ended=ended, refused=refused)
+        block = opened(head.usage_metadata)
+        self._served(details(block).get("trafficType"))
+        return read_usage(block, ended=ended, refused=refused)
 
     def _deliver(self, whole: _Whole, parts: Parts) -> bool:
         for candidate in whole.candidates or ():

@@ -40,6 +40,7 @@ class _Head(msgspec.Struct):
     x_groq: msgspec.Raw = _NOTHING
     model: msgspec.Raw = _NOTHING
     error: msgspec.Raw = _NOTHING
+    service_tier: msgspec.Raw = _NOTHING
 
 
 class _Light(_Head):
@@ -88,6 +89,8 @@ class Body(BodyReader):
         head = _light.decode(body)
         self.model = model_in(head.model)
         self.error = stated(head.error)
+        if len(head.service_tier):
+            self._served(opened(head.service_tier))
         usage = _usage_of(head, self._name)
         if usage is not None:
             self.usage = usage
@@ -145,6 +148,8 @@ class Stream(UsageStream):
             self.model = model_in(head.model)
         if stated(head.error):
             self.error = True
+        if len(head.service_tier):
+            self._served(opened(head.service_tier))
         try:
             return _usage_of(head, self._name)
         except FAULTS:

@@ -79,6 +79,7 @@ class Response(msgspec.Struct):
     model: msgspec.Raw = _NOTHING
     error: msgspec.Raw = _NOTHING
     id: msgspec.Raw = _NOTHING
+    service_tier: msgspec.Raw = _NOTHING
 
 
 class Head(Response):
@@ -201,6 +202,8 @@ class Stream(UsageStream):
             self.model = model_of(head)
         if failed(head):
             self.error = True
+        if head.response is not None and len(head.response.service_tier):
+            self._served(opened(head.response.service_tier))
         return usage_in(head, self._name)
 
     def _deliver(self, whole: Event, parts: Parts) -> None:

@@ -48,6 +48,7 @@ class _Stored(msgspec.Struct):
     usage: msgspec.Raw = _NOTHING
     model: msgspec.Raw = _NOTHING
     error: msgspec.Raw = _NOTHING
+    service_tier: msgspec.Raw = _NOTHING
     id: str | None = None
     status: str | None = None
 
@@ -67,6 +68,7 @@ class Body(BodyReader):
             self.way, self.key = "later", head.id
         self.model = model_in(head.model)
         self.error = stated(head.error)
+        self._served(opened(head.service_tier))
         usage = read_usage(opened(head.usage), self._name, self.model)
         if usage is not None:
             self.usage = usage
@@ -95,6 +97,7 @@ class Stored(BodyReader):
         usage = read_usage(opened(head.usage), self._name, self.model)
         if usage is not None and head.status not in _UNFINISHED:
             self.way, self.key = "claim", head.id
+            self._served(opened(head.service_tier))
             self.usage = usage
             self.malformed += usage.malformed
 

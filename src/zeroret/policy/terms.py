@@ -39,6 +39,7 @@ Column: TypeAlias = Literal[
     "provider",
     "request_model",
     "response_model",
+    "service_tier",
     "stream",
     "status",
     "outcome",

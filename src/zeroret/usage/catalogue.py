@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from zeroret.dialects.tiers import STANDARD
 from zeroret.errors import MissingExtraError
 from zeroret.usage.prices import parts
 
@@ -45,7 +46,13 @@ class Catalogue:
         self._models: dict[tuple[str, str], Any] = {}
 
     def cost(self, record: UsageRecord, model: str) -> Decimal | None:
-        """Return what *record* cost; None for a model or a combination without a price."""
+        """Return what *record* cost; None for a model or a combination without a price.
+
+        The catalogue has list prices: what was served in a tier of another price has none.
+        """
+        tier = record.service_tier
+        if isinstance(tier, str) and tier not in STANDARD:
+            return None
         provider = record.provider if isinstance(record.provider, str) else ""
         found = self._model(PROVIDERS.get(provider, provider), model)
         counts = parts(record)

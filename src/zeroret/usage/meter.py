@@ -331,6 +331,7 @@ class Meter:
             dialect=None if self._dialect is None else self._dialect.name,
             request_model=None if asked is None or asked.head is None else asked.head.model,
             response_model=self._answering_model(),
+            service_tier=self._tier(),
             stream=self.stream,
             error=reader is not None and reader.error,
             usage_source=weakest(sources),
@@ -354,6 +355,13 @@ class Meter:
         if self._upstream is not None and self._upstream.model:
             return self._upstream.model
         return self._response_model()
+
+    def _tier(self) -> str | None:
+        """Return the service tier, as the handler's calls were told it or the response tells it."""
+        if self._upstream is not None and self._upstream.tier is not None:
+            return self._upstream.tier
+        reader = None if self._answered is None else self._answered.reader
+        return None if reader is None else reader.tier
 
     def _give_up(self) -> None:
         """Stop reading this exchange: what was not reported by the handler is unknown."""

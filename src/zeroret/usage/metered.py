@@ -36,6 +36,7 @@ class Metered(msgspec.Struct, frozen=True, kw_only=True):
     provider: str | None = None
     request_model: str | None = None
     response_model: str | None = None
+    service_tier: str | None = None
     stream: bool | None = None
     error: bool = False
     usage_source: UsageSource = "unknown"

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from zeroret.dialects.tiers import TIERS
 from zeroret.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -75,17 +76,23 @@ class PriceTable:
 
     Args:
         rates: model to ``{"input": "2.50", "output": "10", …}``; decimals as text or numbers.
+            ``"tiers": {"flex": {…}}`` states the rates of a service tier that has its own.
 
     Raises:
         ConfigurationError: a rate is unknown, negative or no number.
     """
 
     def __init__(self, rates: Mapping[str, Mapping[str, Any]]) -> None:
-        self._rates = {model: _rates(model, given) for model, given in rates.items()}
-        plain = {
-            model: {name: str(rate) for name, rate in sorted(each.items())}
-            for model, each in sorted(self._rates.items())
-        }
+        self._rates: dict[tuple[str, str], dict[str, Decimal]] = {}
+        for model, given in rates.items():
+            base, tiers = _split(model, given)
+            self._rates[model, ""] = _rates(model, base)
+            for tier, own in tiers.items():
+                self._rates[model, tier] = _rates(f"{model}, {tier}", own)
+        plain = [
+            [*key, {name: str(rate) for name, rate in sorted(each.items())}]
+            for key, each in sorted(self._rates.items())
+        ]
         digest = hashlib.sha256(json.dumps(plain).encode()).hexdigest()
         self.version = f"own@{digest[:12]}"
 
@@ -114,9 +121,11 @@ class PriceTable:
     def cost(self, record: UsageRecord, model: str) -> Decimal | None:
         """Return what *record* cost at *model*'s rates; None for another model.
 
-        A part that has no rate of its own is charged as the input or output that it belongs to.
+        A part that has no rate of its own is charged as the input or output that it belongs to, a
+        service tier that has none at the model's own rates.
         """
-        rates = self._rates.get(model)
+        tier = record.service_tier if isinstance(record.service_tier, str) else ""
+        rates = self._rates.get((model, tier)) or self._rates.get((model, ""))
         counts = parts(record)
         if rates is None or counts is None:
             return None
@@ -239,6 +248,20 @@ def _cost(source: PriceSource, record: UsageRecord, model: str) -> str | None:
         return None if cost is None else format(cost.quantize(PLACES).normalize(), "f")
     except (ArithmeticError, LookupError, ValueError, TypeError):
         return None  # a price nobody can compute is unknown
+
+
+def _split(model: str, given: Any) -> tuple[Any, Mapping[str, Any]]:
+    """Return the rates of a model, and those of its service tiers."""
+    if not isinstance(given, Mapping) or "tiers" not in given:
+        return given, {}
+    tiers = given["tiers"]
+    unknown = sorted(set(tiers) - TIERS) if isinstance(tiers, Mapping) else ["no table"]
+    if unknown:
+        raise ConfigurationError(
+            f"prices for {model!r} state tiers {', '.join(map(str, unknown))}; allowed is a table "
+            f"for any of {', '.join(sorted(TIERS))}"
+        )
+    return {name: value for name, value in given.items() if name != "tiers"}, tiers
 
 
 def _rates(model: str, given: Any) -> dict[str, Decimal]:

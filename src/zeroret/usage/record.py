@@ -40,6 +40,7 @@ class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
     provider: str | UnsetType | None = UNSET
     request_model: str | UnsetType | None = UNSET
     response_model: str | UnsetType | None = UNSET
+    service_tier: str | UnsetType | None = UNSET
     stream: bool | UnsetType | None = UNSET
     status: int | UnsetType | None = UNSET
     outcome: Outcome | UnsetType = UNSET

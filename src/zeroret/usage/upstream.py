@@ -21,7 +21,7 @@ class UpstreamCalls:
     fallback, used nothing that anybody reports. A count is unknown if a call's is.
     """
 
-    __slots__ = ("_counts", "failed", "model", "sources", "succeeded")
+    __slots__ = ("_counts", "failed", "model", "sources", "succeeded", "tier")
 
     def __init__(self) -> None:
         self._counts: dict[str, int | None] = {}
@@ -31,6 +31,8 @@ class UpstreamCalls:
         """Attempts that failed, whatever came after them."""
         self.model: str | None = None
         """The model that answered last."""
+        self.tier: str | None = None
+        """The service tier that was told last."""
         self.sources: list[str] = []
         """Where the counts of each call come from."""
 
@@ -39,6 +41,7 @@ class UpstreamCalls:
         first = not self.succeeded
         self.succeeded += 1
         self.model = metered.response_model or metered.request_model or self.model
+        self.tier = metered.service_tier or self.tier
         self.sources.append(metered.usage_source)
         for name in COUNTS:
             count = getattr(metered, name)
