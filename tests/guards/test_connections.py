@@ -150,7 +150,7 @@ def test_the_tier_is_watched() -> None:
     """Nothing is refused, in whatever mode; with our hook kept out nothing is seen."""
     assert connections.tiers(Boundary())["other connections"].grade == "watched"
     connections.uninstall()
-    assert "socket.connect" not in audit._table
+    assert "socket.connect" not in audit._table[0]
     connections.install()
     program = """
 import sys

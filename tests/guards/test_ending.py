@@ -47,7 +47,7 @@ LIVE_PROGRAM = """
     import atexit, os, sys, threading
     from zeroret.content.flight import CURRENT, Flight
     from zeroret.content.live import LIVE
-    from zeroret.guards import hooks, logs, loops, stdio, warned
+    from zeroret.guards import files, hooks, logs, loops, stdio, warned
 
     secret = os.urandom(12).hex() + " and more of it"
     class Late:
@@ -60,7 +60,7 @@ LIVE_PROGRAM = """
     module = type(sys)("kept")
     module.late, module.itself = Late(), module
     sys.modules["kept"] = module
-    for guard in (logs, stdio, warned, hooks, loops):
+    for guard in (files, logs, stdio, warned, hooks, loops):
         guard.install()
     flight = Flight("strict")
     flight.hold(secret)

@@ -112,7 +112,7 @@ def test_own_threads_and_threads_of_no_exchange_carry_nothing(inside: Flight) ->
         seen.append(CURRENT.get())
 
     audit.register("zeroret.seen", see)
-    own = threading.Thread(target=audit._heard, args=("zeroret.seen", ()), name="zeroret-test")
+    own = threading.Thread(target=audit._hook(), args=("zeroret.seen", ()), name="zeroret-test")
     own.start()
     own.join()
     audit.unregister("zeroret.seen", see)

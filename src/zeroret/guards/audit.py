@@ -18,7 +18,9 @@ Handler: TypeAlias = Callable[[tuple[Any, ...]], None]
 _PROBE: Final = "zeroret.listening"
 
 _counts: Final[dict[tuple[str, Handler], int]] = {}
-_table: dict[str, tuple[Handler, ...]] = {}
+_table: Final[list[dict[str, tuple[Handler, ...]]]] = [{}]
+"""The table, replaced as a whole, so that the hook reads it without a lock."""
+
 _added = False
 # Re-entrant: adding the hook is itself an event.
 _lock = threading.RLock()
@@ -38,7 +40,7 @@ def register(event: str, handler: Handler) -> None:
         _rebuild()
         if not _added:
             _added = True
-            sys.addaudithook(_heard)
+            sys.addaudithook(_hook())
 
 
 def unregister(event: str, handler: Handler) -> None:
@@ -54,11 +56,10 @@ def unregister(event: str, handler: Handler) -> None:
 
 def _rebuild() -> None:
     """Make the table anew from the counts. Needs the lock."""
-    global _table  # noqa: PLW0603 - replaced as a whole, so that the hook reads it without a lock
     table: dict[str, tuple[Handler, ...]] = {}
     for event, handler in _counts:
         table[event] = (*table.get(event, ()), handler)
-    _table = table
+    _table[0] = table
 
 
 def listening() -> bool:
@@ -74,12 +75,18 @@ def listening() -> bool:
     return bool(heard)
 
 
-def _heard(event: str, args: tuple[Any, ...]) -> None:
-    handlers = _table.get(event)
-    if handlers is None:
-        return
-    for handler in handlers:
-        handler(args)
+def _hook() -> Callable[[str, tuple[Any, ...]], None]:
+    # By closure: events happen, such as asking for a frame, when modules are gone already.
+    current = _table
+
+    def heard(event: str, args: tuple[Any, ...]) -> None:
+        handlers = current[0].get(event)
+        if handlers is None:
+            return
+        for handler in handlers:
+            handler(args)
+
+    return heard
 
 
 def _renew() -> None:
