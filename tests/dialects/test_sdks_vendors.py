@@ -374,8 +374,10 @@ def test_boto3(served: Served) -> None:
     assert whole["request_model"] == events_["request_model"] == nova
     assert whole["cache_read_input_tokens"] == 100
 
+    broken = client.converse_stream(modelId="amazon.nova-micro-v1:0", messages=messages)["stream"]
     with pytest.raises(EventStreamError):
-        list(client.converse_stream(modelId="amazon.nova-micro-v1:0", messages=messages)["stream"])
+        list(broken)
+    broken.close()  # a stream that raised keeps its socket
     client.close()
     (thrown,) = served.records()
     assert (thrown["status"], thrown["outcome"]) == (200, "error")
