@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from zeroret.cli import main
 from zeroret.journal import Journal
 from zeroret.sinks import open_sink, sink_key
-from zeroret.usage.record import COLUMNS, UsageRecord
+from zeroret.usage.record import COLUMNS, UsageRecord, encode
 
 MakeRecord: TypeAlias = Callable[..., UsageRecord]
 
@@ -36,7 +36,7 @@ def test_show_tells_living_from_dead(
     """Sets, records, open exchanges and dead letters are counted."""
     living = Journal(left).open()
     living.append(make(50))
-    living.bury("abc", make(51), "DataError")
+    living.bury("abc", encode(make(51)), "DataError")
     assert main(["journal", "show", str(left)]) == 0
     out = capsys.readouterr().out
     assert re.search(r"dead +10 +[\d,]+ +1 +0\n", out)
@@ -99,7 +99,7 @@ def test_dead_letters_come_again(
     uri = f"sqlite:///{tmp_path}/usage.db"
     key = sink_key(uri, 0)
     journal = Journal(left).open()
-    journal.bury(key, make(77), "DataError")
+    journal.bury(key, encode(make(77)), "DataError")
     journal.close()
     assert main(["journal", "repair", str(left), "--requeue", "nobody"]) == 2
     assert f"those that have: {key}" in capsys.readouterr().err

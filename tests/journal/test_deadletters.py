@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -11,11 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from zeroret.errors import RecordRefusedError
-from zeroret.journal import Journal, MemoryJournal
-from zeroret.journal.deadletters import dead_letters
+from zeroret.journal import Journal, MemoryJournal, inspection, naming
+from zeroret.journal.backlog import SegmentBacklog
+from zeroret.journal.deadletters import NEWER, dead_letters
 from zeroret.journal.delivery import Delivery
 from zeroret.journal.folder import Folder
-from zeroret.usage.record import UsageRecord
+from zeroret.journal.lines import frame
+from zeroret.usage.record import UsageRecord, decode, encode
 
 MakeRecord: TypeAlias = Callable[..., UsageRecord]
 
@@ -64,7 +67,7 @@ def test_exactly_the_refused_records_are_put_aside(
     opened = Folder(folder)
     letters = dead_letters(opened, "picky")
     opened.close()
-    assert sorted(record.id for _, record in letters) == sorted(sink.poison)
+    assert sorted(decode(record).id for _, record in letters) == sorted(sink.poison)
     assert {reason for reason, _ in letters} <= {"DataError"}
     counters = delivery.counters()
     assert counters["sinks"]["picky"]["dead"] == len(poison) == counters["journal"]["dead"]
@@ -84,7 +87,7 @@ def test_a_letter_that_cannot_be_kept_is_not_lost(
     full = [True]
     real = journal.bury
 
-    def bury(key: str, record: UsageRecord, reason: str) -> None:
+    def bury(key: str, record: bytes, reason: str) -> None:
         if full[0]:
             raise OSError(28, "no space left on device")
         real(key, record, reason)
@@ -95,7 +98,7 @@ def test_a_letter_that_cannot_be_kept_is_not_lost(
     full[0] = False
     assert delivery.flush(30)
     opened = Folder(tmp_path / "j")
-    assert [letter.id for _, letter in dead_letters(opened, "picky")] == [record.id]
+    assert [decode(letter).id for _, letter in dead_letters(opened, "picky")] == [record.id]
     opened.close()
     delivery.close()
 
@@ -114,8 +117,8 @@ def test_in_memory_they_are_counted(make: MakeRecord) -> None:
 def test_damage_hides_no_other_letter(tmp_path: Path, make: MakeRecord) -> None:
     """A letter cut at any byte is skipped; a reason that is no class name is not repeated."""
     journal = Journal(tmp_path / "j").open()
-    journal.bury("s", make(1), "DataError")
-    journal.bury("s", make(2), "my prompt: hello")
+    journal.bury("s", encode(make(1)), "DataError")
+    journal.bury("s", encode(make(2)), "my prompt: hello")
     folder = Folder(tmp_path / "j")
     assert [reason for reason, _ in dead_letters(folder, "s")] == ["DataError", "other"]
     path = tmp_path / "j" / "s.dead"
@@ -159,3 +162,44 @@ def test_a_broken_store_is_asked_with_one_record(tmp_path: Path, make: MakeRecor
     assert sizes[-2:] == [1, 49]
     assert delivery.counters()["sinks"]["store"]["breaker"] == "closed"
     delivery.close()
+
+
+def test_what_a_newer_release_wrote_is_put_aside_whole(tmp_path: Path, make: MakeRecord) -> None:
+    """Neither lost nor cut down to what is known here; queued again it is as it was."""
+    newer = encode(make(1))[:-1] + b',"mood":"calm"}'
+    closed = encode(make(2)).replace(b'"completed"', b'"postponed"')
+    journal = Journal(tmp_path / "j").open()
+    sink = Picky(set(), names=False)
+    delivery = Delivery(journal, [("store", sink)])
+    journal.append(make(0))
+    segment = next((tmp_path / "j").glob("*.segment"))
+    with segment.open("ab") as file:
+        file.write(frame(newer) + frame(closed) + frame(b'{"no":"record"}'))
+    journal.append(make(3))
+    assert delivery.flush(30)
+    told = delivery.counters()
+    assert sink.taken == [make(0).id, make(3).id]
+    assert told["sinks"]["store"]["dead"] == 2
+    assert "upgrade" in told["sinks"]["store"]["last_error"]
+    assert told["journal"]["torn"] == 1
+    delivery.close()
+    folder = Folder(tmp_path / "j")
+    assert dead_letters(folder, "store") == [(NEWER, newer), (NEWER, closed)]
+    assert inspection.dead_keys(folder) == {"store": 2}
+    assert inspection.requeue(folder, "store") == 2
+    (again,) = (tmp_path / "j").glob("*.segment")
+    assert again.read_bytes() == frame(newer) + frame(closed)
+    folder.close()
+
+
+def test_a_killed_exchange_with_a_newer_record_is_not_told_twice(
+    tmp_path: Path, make: MakeRecord
+) -> None:
+    """Its slot was still open when its process died, and its record is there."""
+    newer = encode(make(1))[:-1] + b',"mood":"calm"}'
+    folder = Folder(tmp_path / "j")
+    name = naming.new_set()
+    os.close(folder.open(naming.segment(name, 0), os.O_WRONLY | os.O_CREAT))
+    (tmp_path / "j" / naming.segment(name, 0)).write_bytes(frame(newer))
+    assert SegmentBacklog(folder, name).ids() == {make(1).id}
+    folder.close()

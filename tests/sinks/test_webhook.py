@@ -20,7 +20,7 @@ from zeroret.journal.deadletters import dead_letters
 from zeroret.journal.delivery import Delivery
 from zeroret.journal.folder import Folder
 from zeroret.sinks.webhook import WebhookSink
-from zeroret.usage.record import UsageRecord
+from zeroret.usage.record import UsageRecord, decode
 
 MakeRecord = Callable[..., UsageRecord]
 SECRET = b"a secret of sixteen bytes and more"
@@ -129,7 +129,7 @@ def test_refused_records_are_put_aside(endpoint: Endpoint, make: MakeRecord, tmp
     folder = Folder(tmp_path / "j")
     letters = dead_letters(folder, "hook")
     folder.close()
-    assert [(reason, record.id) for reason, record in letters] == [("HTTP422", make(7).id)]
+    assert [(reason, decode(record).id) for reason, record in letters] == [("HTTP422", make(7).id)]
     taken = [
         record["id"]
         for _, body in endpoint.got

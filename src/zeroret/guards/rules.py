@@ -33,6 +33,7 @@ OTHER_METHODS: Final = frozenset({"_OTHER", "HTTP", "WEBSOCKET"})
 _DIGITS: Final = re.compile(r"\d{1,20}", re.ASCII)
 _STATUS: Final = re.compile(r"[1-5]\d\d", re.ASCII)
 _PORT_LIMIT: Final = 2**16
+_SINK_KEY: Final = re.compile(r"[0-9a-f]{12}")
 _TLS_PORT: Final = 443
 
 
@@ -120,6 +121,13 @@ def digits(judge: Judge, value: Any) -> Any:
     if type(value) is str and _DIGITS.fullmatch(value):
         return value
     return number(judge, value)
+
+
+def sink(judge: Judge, value: Any) -> Any:
+    """Show the key of one of our own sinks, twelve hexadecimal digits."""
+    if type(value) is str and _SINK_KEY.fullmatch(value):
+        return value
+    return passed(judge, value)
 
 
 def flag(judge: Judge, value: Any) -> Any:

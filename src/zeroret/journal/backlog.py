@@ -22,6 +22,13 @@ _CHUNK: Final = 1024 * 1024
 """Bytes read at once; far longer than any line."""
 
 
+class _Identified(msgspec.Struct):
+    id: str
+
+
+_identified: Final = msgspec.json.Decoder(_Identified)
+
+
 class SegmentBacklog:
     """What the sinks have still to take from one set of segments.
 
@@ -103,7 +110,7 @@ class SegmentBacklog:
                     data = chunk if chunk.endswith(b"\n") or len(chunk) == _CHUNK else chunk + b"\n"
                     lines = parse(data, -1)
                     at += min(lines.consumed, len(chunk)) or len(chunk)
-                    found.update(record.id for record in _batch(lines.payloads, None, 0).records)
+                    found.update(filter(None, map(_id_of, lines.payloads)))
         return found
 
     def close(self) -> None:
@@ -139,11 +146,23 @@ class SegmentBacklog:
         return bool(later)
 
 
-def _batch(payloads: list[bytes], end: Position | None, torn: int) -> Batch:
+def _batch(payloads: list[bytes], end: Position, torn: int) -> Batch:
     records: list[UsageRecord] = []
+    unread: list[bytes] = []
     for payload in payloads:
         try:
             records.append(decode(payload))
         except (msgspec.DecodeError, UnicodeDecodeError):
-            torn += 1
-    return Batch(records, end, torn)
+            if _id_of(payload) is None:
+                torn += 1
+            else:
+                unread.append(payload)
+    return Batch(records, end, torn, tuple(unread))
+
+
+def _id_of(payload: bytes) -> str | None:
+    """Return the id of a record of any release; None if this is none."""
+    try:
+        return _identified.decode(payload).id
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None

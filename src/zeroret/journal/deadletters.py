@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from zeroret.journal.lines import frame, parse
-from zeroret.usage.record import UsageRecord, decode, encode
 
 if TYPE_CHECKING:
     from zeroret.journal.folder import Folder
 
 END: Final = ".dead"
 """The end of a dead-letter file's name."""
+
+NEWER: Final = "NewerRecord"
+"""The reason of what this release cannot read: a newer one wrote it."""
 
 _LONGEST_REASON: Final = 100
 
@@ -42,9 +44,9 @@ class DeadLetters:
         self.count = 0
         self._lock = threading.Lock()
 
-    def bury(self, folder: Folder, key: str, record: UsageRecord, reason: str) -> None:
-        """Append *record* to the dead letters of the sink with *key*; raises OSError."""
-        letter = DeadLetter(_plain(reason), msgspec.Raw(encode(record)))
+    def bury(self, folder: Folder, key: str, record: bytes, reason: str) -> None:
+        """Append *record*, encoded, to the dead letters of the sink with *key*; raises OSError."""
+        letter = DeadLetter(_plain(reason), msgspec.Raw(record))
         # The newline before it ends a line that its writer was killed in.
         line = b"\n" + frame(msgspec.json.encode(letter))
         with self._lock:
@@ -63,8 +65,11 @@ class DeadLetters:
         self.count = 0
 
 
-def dead_letters(folder: Folder, key: str) -> list[tuple[str, UsageRecord]]:
-    """Return reason and record of each dead letter of the sink with *key*; raises OSError."""
+def dead_letters(folder: Folder, key: str) -> list[tuple[str, bytes]]:
+    """Return each dead letter of the sink with *key*, reason and encoded record; raises OSError.
+
+    The records may be of another release, whose fields this one does not know.
+    """
     try:
         fd = folder.open(key + END, os.O_RDONLY)
     except FileNotFoundError:
@@ -75,7 +80,7 @@ def dead_letters(folder: Folder, key: str) -> list[tuple[str, UsageRecord]]:
     for payload in lines.payloads:
         try:
             letter = _decoder.decode(payload)
-            found.append((_plain(letter.reason), decode(letter.record)))
+            found.append((_plain(letter.reason), bytes(letter.record)))
         except (msgspec.DecodeError, UnicodeDecodeError):
             continue
     return found

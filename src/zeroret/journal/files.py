@@ -262,7 +262,7 @@ class Journal:
         own = None if self._own is None else self._own.name
         return self._inherited.adopt(self._opened(), own, self._make_killed)
 
-    def bury(self, key: str, record: UsageRecord, reason: str) -> None:
+    def bury(self, key: str, record: bytes, reason: str) -> None:
         """Put *record* aside: its sink will never take it, for *reason*, an exception's class.
 
         Raises OSError: the record is then not put aside, and comes again.

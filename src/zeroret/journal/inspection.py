@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 from zeroret.journal import cursor, naming, slots
 from zeroret.journal.deadletters import END, dead_letters
 from zeroret.journal.lines import damage, frame, parse
-from zeroret.usage.record import encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -124,7 +123,7 @@ def requeue(folder: Folder, key: str) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         fd = folder.open(naming.segment(name, 0), flags)
         with os.fdopen(fd, "wb") as file:
-            file.write(b"".join(frame(encode(record)) for _, record in letters))
+            file.write(b"".join(frame(record) for _, record in letters))
             file.flush()
             os.fsync(fd)
         folder.unlink(key + END)

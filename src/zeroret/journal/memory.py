@@ -73,7 +73,7 @@ class MemoryJournal:
     def wait_durable(self) -> None:
         """Do nothing: nothing in memory outlives the process."""
 
-    def bury(self, key: str, record: UsageRecord, reason: str) -> None:  # noqa: ARG002 - there is no place for it
+    def bury(self, key: str, record: bytes, reason: str) -> None:  # noqa: ARG002 - there is no place for it
         """Count a record that its sink will never take; nothing is kept of it."""
         self.dead += 1
 

@@ -23,6 +23,8 @@ class Batch(NamedTuple):
     end: Any
     torn: int = 0
     """How many damaged lines were skipped on the way."""
+    unread: tuple[bytes, ...] = ()
+    """Whole lines, as JSON objects, that are no records of this release."""
 
 
 class Source(Protocol):

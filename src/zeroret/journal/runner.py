@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 from zeroret.errors import RecordRefusedError, SinkError
+from zeroret.journal.deadletters import NEWER
+from zeroret.usage.record import encode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +26,10 @@ BATCH: Final = 500
 _log: Final = logging.getLogger("zeroret")
 _BACKOFF_FIRST: Final = 0.1
 _BACKOFF_MOST: Final = 30.0
+_UNREAD: Final = (
+    "records of a newer zeroret are put aside: upgrade, then queue them again with "
+    "zeroret journal repair"
+)
 _OPEN_AT: Final = 5  # failures in a row after which a sink is asked with one record at a time
 
 
@@ -42,7 +48,7 @@ class Readable(Protocol):
     def collect(self) -> None:
         """Remove what every sink holds."""
 
-    def bury(self, key: str, record: UsageRecord, reason: str) -> None:
+    def bury(self, key: str, record: bytes, reason: str) -> None:
         """Put a record aside that the sink will never take."""
 
 
@@ -168,9 +174,16 @@ class Runner:
             if batch.records:
                 self._write(self._completed(batch.records))
                 self._failures = 0
+            for line in batch.unread:
+                self.last_error = _UNREAD
+                self._bury(line, NEWER)
             source.advance(self.key, batch)  # after the sink has it: at least once
             if deadline is not None and time.monotonic() >= deadline:
                 return
+
+    def _bury(self, record: bytes, reason: str) -> None:
+        self._journal.bury(self.key, record, reason)
+        self.dead += 1
 
     def _completed(self, records: Sequence[UsageRecord]) -> Sequence[UsageRecord]:
         if self._complete is None:
@@ -188,8 +201,7 @@ class Runner:
         except RecordRefusedError as error:
             self.last_error = error.reason
             if len(records) == 1:
-                self._journal.bury(self.key, records[0], error.reason)
-                self.dead += 1
+                self._bury(encode(records[0]), error.reason)
                 return
             parts = _parts(records, error.ids)
         else:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 from zeroret.errors import ConfigurationError, MissingExtraError
-from zeroret.guards.values import server_made
 from zeroret.sinks import semconv
 from zeroret.sinks.columns import Restriction
 from zeroret.sinks.health import readings
@@ -104,9 +103,7 @@ def _show_health(meter: Any, metrics: Any, counters: Counters) -> None:
     def reader(name: str) -> Callable[[Any], list[Any]]:
         def read(_options: Any) -> list[Any]:
             return [
-                metrics.Observation(
-                    each.value, {"zeroret.sink": server_made(each.sink)} if each.sink else {}
-                )
+                metrics.Observation(each.value, {"zeroret.sink": each.sink} if each.sink else {})
                 for each in readings(counters())
                 if each.name == name
             ]

@@ -15,7 +15,7 @@ UsageSource: TypeAlias = Literal["reported", "counted", "estimated", "unknown"]
 """Where the counts come from: upstream or handler, an exact local count, a guess, nobody."""
 
 
-class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
+class UsageRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The content-free metadata of one exchange.
 
     A field is *UNSET* when the policy removes it: then it was never computed, and it has no column.
@@ -99,5 +99,8 @@ def encode(record: UsageRecord) -> bytes:
 
 
 def decode(line: bytes) -> UsageRecord:
-    """Return the record of a line made by `encode`; raises `msgspec.DecodeError` otherwise."""
+    """Return the record of a line made by `encode`; raises `msgspec.DecodeError` otherwise.
+
+    A line of a newer release that says more is refused, not cut down to what is known here.
+    """
     return _decoder.decode(line)
