@@ -183,6 +183,17 @@ def test_the_clock_takes_what_is_older(store: Open, table: str) -> None:
     opened.write([record(82 * 1440, 1, CROFAI), record(0, 1, CROFAI)])  # late ones are still taken
 
 
+def test_records_of_a_clock_that_is_off_are_kept(store: Open) -> None:
+    """A host that lives years before or after the others loses nothing, nor takes others along."""
+    sink = store()
+    years = 365 * 24 * 60
+    sink.write([record(0), record(3 * years), record(-4 * years), record(-50 * years)])
+    assert sink.query("SELECT count(*) FROM usage") == [(4,)]
+    assert sink.query("SELECT sum(exchanges) FROM usage_hourly") == [(4,)]
+    assert sink.expire("usage", START - timedelta(days=30)) == 2
+    assert sink.query("SELECT count(*) FROM usage") == [(2,)]
+
+
 def test_nothing_to_expire_where_there_is_no_table(store: Open) -> None:
     """A table that the store does not have loses nothing."""
     opened = store()

@@ -87,7 +87,7 @@ class Address:
             if kind == "OperationalError":
                 return (
                     f"PostgreSQL at {self.place} cannot be reached, or refused the connection: "
-                    "check that it runs, the user, the password and the certificate"
+                    "check that it runs, the database, the user, the password and the certificate"
                 )
             return f"PostgreSQL at {self.place}: {kind}" if "Timeout" in kind else None
         if state.startswith(_REFUSED_USER):
