@@ -20,6 +20,8 @@ import pytest
 from hypothesis import settings
 
 from zeroret import ZeroRetention, testing
+from zeroret.content.flight import LAST
+from zeroret.content.live import LIVE
 from zeroret.usage.record import UsageRecord
 
 ROOT: Final = Path(__file__).parents[1]
@@ -55,6 +57,17 @@ def exchanges_file() -> Path:
     if not path.exists():
         pytest.skip(f"no recorded exchanges: set ZERORET_EXCHANGES ({path.name} is not there)")
     return path
+
+
+@pytest.fixture(autouse=True)
+def alone() -> Iterator[None]:
+    """What earlier tests had in flight is over, and not remembered in this context."""
+    for each in LIVE.flights():
+        LIVE.leave(each, 0)
+    token = LAST.set(None)
+    yield
+    with contextlib.suppress(ValueError):  # an asynchronous test has a context of its own
+        LAST.reset(token)
 
 
 class Server:

@@ -101,16 +101,6 @@ def guarded(output: Output) -> Iterator[None]:
 
 
 @pytest.fixture
-def alone() -> Iterator[None]:
-    """What earlier tests had in flight is over, and not remembered in this context."""
-    for each in LIVE.flights():
-        LIVE.leave(each, 0)
-    token = LAST.set(None)
-    yield
-    LAST.reset(token)
-
-
-@pytest.fixture
 def content() -> str:
     """A prompt that stands in no source: words nobody wrote before."""
     return " ".join(secrets.token_hex(5) for _ in range(8))

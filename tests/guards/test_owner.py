@@ -14,8 +14,6 @@ from zeroret.content.live import LIVE
 from zeroret.guards import owner
 from zeroret.guards.owner import exchange_in, owner_of_error, owner_of_text
 
-pytestmark = pytest.mark.usefixtures("alone")
-
 
 @pytest.fixture
 def live() -> Iterator[Flight]:
