@@ -104,7 +104,9 @@ def judged(request: Request, **options: Any) -> Any:
         Request("GET", "/", [("Accept", SECRET * 2)]),
         Request("GET", "/", [("X-" + SECRET.replace(" ", "-"), "1")]),
         Request(SECRET.replace(" ", "-"), "/"),
-        Request("POST", "/", [("Content-Encoding", "gzip")], gzip.compress(SECRET.encode())),
+        Request(
+            "POST", "/", [("Content-Encoding", "gzip")], gzip.compress(SECRET.encode(), mtime=0)
+        ),
         Request("POST", "/", [("Content-Encoding", "deflate")], zlib.compress(SECRET.encode())),
         Request("POST", "/", [("Content-Encoding", "gzip")], b"not gzip at all"),
         Request("POST", "/", [("Content-Encoding", "br")], b"\1"),
@@ -126,7 +128,9 @@ def test_what_may_not_leave(request_: Request) -> None:
         Request("GET", "/health"),
         Request("POST", "/", [("Content-Type", "application/json")], b'{"n": 1}'),
         Request("POST", "/", [("Content-Encoding", "identity")], b"other words"),
-        Request("POST", "/", [("Content-Encoding", "gzip")], gzip.compress(b"other words")),
+        Request(
+            "POST", "/", [("Content-Encoding", "gzip")], gzip.compress(b"other words", mtime=0)
+        ),
         Request("POST", "/", streamed=True),
         Request("GET", "/", [("Accept", "text/html, application/xhtml+xml")]),
     ],
@@ -159,7 +163,7 @@ def test_upstreams_are_asked_for_tls_and_storage_alone() -> None:
     assert objection(strict, target, chat, "open") is None
     for hidden in (
         chat._replace(body=None, streamed=True),
-        chat._replace(headers=[("Content-Encoding", "gzip")], body=gzip.compress(b"{}")),
+        chat._replace(headers=[("Content-Encoding", "gzip")], body=gzip.compress(b"{}", mtime=0)),
     ):
         assert objection(strict, target, hidden, "open") == "storage"
 
