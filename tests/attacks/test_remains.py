@@ -21,6 +21,8 @@ from zeroret.journal.pepper import pepper
 from zeroret.types import Receive, Scope, Send
 
 Answering = Callable[..., Awaitable[None]]
+pytestmark = pytest.mark.usefixtures("every_object")
+
 ENDS = ("reply", "crash", "named", "abort", "stream")
 
 

@@ -215,6 +215,7 @@ def test_it_is_counted_and_leaves_everything_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("grace", [0, 0.05])
+@pytest.mark.usefixtures("every_object")
 def test_an_exchange_leaves_nothing_in_caches(grace: float) -> None:
     """When its grace is over, soon and without any further traffic."""
     text = secret()

@@ -19,15 +19,23 @@ from zeroret.guards import tally, violations, warned
 Printed = Callable[[], str]
 
 
-@pytest.fixture
-def warnings_guarded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The guard of warnings, installed for one test in which pytest does not record them."""
-    [shows] = [
+@pytest.fixture(scope="module")
+def shows() -> object:
+    """The function that shows warnings, in whose place pytest has put one that records them."""
+    gc.unfreeze()
+    [found] = [
         each
         for each in gc.get_objects()
         if type(each) is types.FunctionType  # a proxy answers for its class, and may raise
         and (each.__module__, each.__qualname__) == ("warnings", "_showwarnmsg_impl")
     ]
+    gc.freeze()
+    return found
+
+
+@pytest.fixture
+def warnings_guarded(shows: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The guard of warnings, installed for one test in which pytest does not record them."""
     monkeypatch.setattr(warnings, "_showwarnmsg_impl", shows)
     warned.install()
     yield

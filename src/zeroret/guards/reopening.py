@@ -11,6 +11,7 @@ import io
 import mmap
 import threading
 from contextlib import contextmanager
+from itertools import compress
 from typing import TYPE_CHECKING, Any, Final
 
 from zeroret.content.flight import CURRENT
@@ -53,7 +54,8 @@ def guard_all() -> None:
     """Guard every stream of this process that is open on a standard descriptor."""
     objects = gc.get_objects()
     kinds = {kind for kind in set(map(type, objects)) if issubclass(kind, _KINDS)}
-    found = [each for each in objects if type(each) in kinds]
+    # without a step of ours for each of what may be millions
+    found = list(compress(objects, map(kinds.__contains__, map(type, objects))))
     found.sort(key=lambda each: next(n for n, kind in enumerate(_KINDS) if isinstance(each, kind)))
     for each in found:
         if streams.layer_of(each) is None and is_standard_stream(each):
