@@ -15,6 +15,7 @@ ONE_ROUND: Final = ("--rounds", "1", "--restarts", "1")
 SMALLEST: Final = {
     "in_process.py": (*ONE_ROUND, "--only", "json", "sse", "flask"),
     "uvicorn_load.py": (*ONE_ROUND, "--scale", "0.02"),
+    "guards.py": ONE_ROUND,
     "logs.py": ONE_ROUND,
     "journal.py": (*ONE_ROUND, "--records", "100"),
     "streams.py": (*ONE_ROUND, "--streams", "10"),
