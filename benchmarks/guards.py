@@ -1,8 +1,8 @@
 """Each guard's share of an exchange: the same process with all guards, and with all but one.
 
 A guard is taken out and put in again between the turns of one process, so that nothing else
-differs; values are compared pair by pair. What a guard costs shows only where an exchange comes by it: the
-chat comes by those of every request, its two log records by those of text.
+differs; values are compared pair by pair. What a guard costs shows only where an exchange comes by
+it: the chat comes by those of every request, its two log records by those of text.
 """
 
 from __future__ import annotations
