@@ -80,6 +80,22 @@ def test_the_thread_is_the_librarys_own_and_ends() -> None:
     assert "zeroret-retention" not in [thread.name for thread in threading.enumerate()]
 
 
+def test_after_a_failure_the_next_sweep_comes_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for an hour because the store was busy for a moment."""
+    monkeypatch.setattr(module, "_FIRST", 0.0)
+    monkeypatch.setattr(module, "_AGAIN", 0.01)
+    store = Store(RuntimeError("busy"))
+    sweeper = Sweeper(NOOR, {"a": store})
+    sweeper.start()
+    assert store.swept.wait(30)
+    store.trouble = None
+    deadline = time.monotonic() + 30
+    while not sweeper.counters()["a"]["swept"] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    sweeper.stop()
+    assert sweeper.counters()["a"] == {"deleted": 4, "swept": 1, "last_error": None}
+
+
 def old_and_new(uri: str) -> None:
     """Write a record of today and one of last year."""
     from zeroret.sinks import open_sink

@@ -192,3 +192,17 @@ def test_waits_for_other_writers(
     sink.write([make(3)])
     sink.close()
     assert query(path, "SELECT count(*) FROM usage") == [(3,)]
+
+
+def test_asking_waits_for_who_has_the_file(tmp_path: Path, make: MakeRecord) -> None:
+    """Opening a store while another process migrates or writes is no error, but a wait."""
+    path = tmp_path / "usage.db"
+    first = SqliteSink(f"sqlite:///{path}", columns=COLUMNS)
+    first.write([make(1)])
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    asking = SqliteSink(f"sqlite:///{path}", columns=COLUMNS)
+    threading.Timer(0.3, lambda: other.execute("COMMIT")).start()
+    assert asking.query("SELECT count(*) FROM usage") == [(1,)]
+    for each in (first, asking, other):
+        each.close()

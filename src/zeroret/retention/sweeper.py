@@ -25,6 +25,7 @@ EVERY: Final = 3600.0
 """Seconds between two sweeps."""
 
 _FIRST: Final = 30.0  # after the start, so that many workers do not all begin with a sweep
+_AGAIN: Final = 60.0  # after a store failed
 _log: Final = logging.getLogger("zeroret")
 
 
@@ -85,14 +86,16 @@ class Sweeper:
         for store in self._stores.values():
             store.close()
 
-    def sweep(self) -> None:
-        """Delete what is due now; an error of a store is noted, and the next sweep tries again."""
+    def sweep(self) -> bool:
+        """Delete what is due now; False if a store failed, which is noted."""
         now = self._clock()
+        well = True
         for key, store in self._stores.items():
             state = self._state[key]
             try:
                 done = expire(store, self._policy, now)
             except Exception as error:  # noqa: BLE001 - whatever a store throws must not end the clock
+                well = False
                 known = isinstance(error, SinkError)
                 state["last_error"] = str(error) if known else type(error).__name__
                 _log.warning("a store could not be swept: %s", type(error).__name__)
@@ -100,6 +103,7 @@ class Sweeper:
                 state["last_error"] = None
                 state["swept"] += 1
                 state["deleted"] += sum(each.rows for each in done)
+        return well
 
     def counters(self) -> dict[str, dict[str, Any]]:
         """Return for each store how many rows went, in how many sweeps, and its last error."""
@@ -109,8 +113,8 @@ class Sweeper:
         wait = min(_FIRST, self._every) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads workers, guards nothing
         while not self._stopped.wait(wait):
             began = time.monotonic()
-            self.sweep()
-            wait = max(self._every - (time.monotonic() - began), 0.0)
+            every = self._every if self.sweep() else min(_AGAIN, self._every)
+            wait = max(every - (time.monotonic() - began), 0.0)
 
 
 def _call(ref: weakref.WeakMethod[Callable[[], None]]) -> None:

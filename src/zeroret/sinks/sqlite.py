@@ -185,12 +185,16 @@ class SqliteSink:
             _never_close(connection)
 
     def _transact(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
-        """Do *work* in one transaction; waits for other writers, outside of SQLite."""
+        """Do *work* in one transaction; waits for other writers."""
+        return self._patiently(lambda: _in_transaction(self._connected(), work))
+
+    def _patiently(self, work: Callable[[], Result]) -> Result:
+        """Do *work*, again and again while others have the file; waits outside of SQLite."""
         deadline = time.monotonic() + _BUSY_SECONDS
         while True:
             try:
                 with _gate:
-                    return _in_transaction(self._connected(), work)
+                    return work()
             except sqlite3.OperationalError as error:
                 busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
                 if not busy or time.monotonic() >= deadline:
@@ -199,6 +203,7 @@ class SqliteSink:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
+        self._patiently(self._connected)  # opening may have to wait, reading does not
         with _gate:
             yield self._connected()
 
