@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from zeroret import outcomes
 from zeroret.content.flight import CHUNK_BUDGET, CHUNKS_LIMIT, CURRENT, Flight
 from zeroret.content.live import LIVE
 from zeroret.guards import spools
@@ -34,13 +35,8 @@ _ORDINARY_HEADERS: Final = frozenset(
     {b"accept", b"accept-encoding", b"connection", b"content-length", b"content-type", b"host"}
 )
 _TELLING_NAME: Final = 16  # bytes of a header's name: matching acts from there on
-_TIMEOUT_STATUSES: Final = frozenset({408, 504})
 _BODYLESS_STATUSES: Final = frozenset({204, 304})
-_CLIENT_ERROR: Final = 400
-_SERVER_ERROR: Final = 500
 _HIGHEST_STATUS: Final = 999
-_bases: Any = type.__dict__["__mro__"].__get__
-_name: Any = type.__dict__["__name__"].__get__
 
 
 class Exchange(Flight):
@@ -289,14 +285,14 @@ class Exchange(Flight):
         self.note_error(error)
         if not self.finished:
             if self.status is None and isinstance(error, Exception):
-                self.status = _SERVER_ERROR
-            self.finish(outcome_of_error(error))
+                self.status = outcomes.SERVER_ERROR
+            self.finish(outcomes.of_error(error))
 
     def note_error(self, error: BaseException) -> None:
         """Remember the class of an exception that the app handled or raised."""
         if self.error_type is None:
             self.error_type = self._runtime.error_type(error)
-            self.timed_out = _is_timeout(error)
+            self.timed_out = outcomes.is_timeout(error)
 
     def abort(self) -> None:
         """Write the record of a reply that ended before it was whole."""
@@ -345,20 +341,15 @@ class Exchange(Flight):
         """Return the credential's pseudonym if someone vouched for it: `identify`, or the app."""
         if self.credential is None:
             return None
-        accepted = self.status is not None and self.status < _CLIENT_ERROR
+        accepted = self.status is not None and self.status < outcomes.CLIENT_ERROR
         if self._account is None and not accepted:
             return None
         return self._runtime.pseudonyms.key_id(self.credential)
 
     def _outcome_of_reply(self) -> Outcome:
-        status = self.status or 0
-        if status in _TIMEOUT_STATUSES:
-            return "timeout"
-        if status >= _SERVER_ERROR:
-            return "timeout" if self.timed_out else "error"
-        if status >= _CLIENT_ERROR:
-            return "rejected"
-        return "error" if self.meter is not None and self.meter.failed else "completed"
+        outcome = outcomes.of_status(self.status or 0, timed_out=self.timed_out)
+        failed = outcome == "completed" and self.meter is not None and self.meter.failed
+        return "error" if failed else outcome
 
 
 def current() -> Exchange | None:
@@ -372,15 +363,3 @@ def current() -> Exchange | None:
 def _frozen(chunk: Any) -> bytes:
     """Return a copy of what apps send instead of bytes, since it may change or be let go."""
     return bytes(memoryview(chunk))
-
-
-def outcome_of_error(error: BaseException) -> Outcome:
-    """Return how an exchange ended that *error* ended."""
-    if not isinstance(error, Exception):
-        return "aborted"  # CancelledError, GeneratorExit, KeyboardInterrupt: nobody waits any more
-    return "timeout" if _is_timeout(error) else "error"
-
-
-def _is_timeout(error: BaseException) -> bool:
-    # Asked of `type`, since a metaclass can answer for itself.
-    return any("Timeout" in _name(base) for base in _bases(type(error)))

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import wrapt
 
+from zeroret import outcomes
 from zeroret.claims import running
 from zeroret.content.flight import CURRENT, LAST
-from zeroret.exchange import Exchange, outcome_of_error
+from zeroret.exchange import Exchange
 from zeroret.sharing import shared
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def _ending(exchange: Exchange) -> Iterator[None]:
     except BaseException as error:
         if not isinstance(error, GeneratorExit):
             exchange.note_error(error)
-        exchange.finish(outcome_of_error(error))
+        exchange.finish(outcomes.of_error(error))
         raise
     else:
         exchange.finish("completed")
