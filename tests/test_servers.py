@@ -225,7 +225,7 @@ def test_a_killed_worker_leaves_its_records(
     call_until_served(client)
     server.stop()
     with ZeroRetention(sinks=[sink]) as heir:  # a surviving sibling would look each half minute
-        assert heir.flush(20)
+        assert heir.flush(20), heir.posture()["journal"]
     rows = usage_rows(database, len(client.accounts))
     assert [row["account"] for row in rows] == client.accounts
     assert [row["outcome"] for row in rows] == ["completed", "killed", "completed"]
