@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 HERE: Final = Path(__file__).parent
+_ANSWERS: Final = "ZERORET_BENCHMARK_ANSWERS"
+"""The variable that names a child's descriptor for its answers."""
+
 _START_LIMIT: Final = 60.0
 _NOTCH: Final = 1.57  # McGill, Tukey and Larsen 1978: half of a median's notch is 1.57 IQR / sqrt n
 
@@ -34,12 +37,18 @@ class Child:
     """A process that runs *script* with *arguments* and answers questions over its pipes."""
 
     def __init__(self, script: str, *arguments: str) -> None:
+        # Not its standard output: what comes out there is guarded, and would be measured with it.
+        answers, theirs = os.pipe()
         self._process = subprocess.Popen(
             [sys.executable, str(HERE / script), *arguments],
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            pass_fds=(theirs,),
+            env={**os.environ, _ANSWERS: str(theirs)},
             text=True,
         )
+        os.close(theirs)
+        self._answers = os.fdopen(answers)
         self.pid = self._process.pid
 
     def __enter__(self) -> Self:
@@ -58,6 +67,7 @@ class Child:
         trace: TracebackType | None,
     ) -> None:
         self._stdin.close()
+        self._answers.close()
         try:
             self._process.wait(_START_LIMIT)
         except subprocess.TimeoutExpired:
@@ -75,8 +85,7 @@ class Child:
         return self._answer()
 
     def _answer(self) -> Any:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
+        line = self._answers.readline()
         if not line:
             raise RuntimeError(f"benchmark process ended with {self._process.wait()}")
         return json.loads(line)
@@ -84,18 +93,18 @@ class Child:
 
 def serve(answer: Callable[[dict[str, Any]], dict[str, Any]], hello: Any = None) -> None:
     """Answer the questions on standard input, each with the CPU seconds since the last answer."""
-    # A descriptor of one's own: what print shows is guarded, and would be measured with the rest.
-    out = os.dup(sys.stdout.fileno())
-    _tell(out, hello)
+    tell(hello)
     spent = time.process_time()
     for line in sys.stdin:
         reply = answer(json.loads(line))
         now = time.process_time()
-        _tell(out, {"cpu": now - spent, **reply})
+        tell({"cpu": now - spent, **reply})
         spent = time.process_time()
 
 
-def _tell(out: int, what: Any) -> None:
+def tell(what: Any) -> None:
+    """Answer with *what*."""
+    out = int(os.environ[_ANSWERS])
     data = json.dumps(what).encode() + b"\n"
     while data:
         data = data[os.write(out, data) :]

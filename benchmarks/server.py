@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import socket
 import sys
@@ -15,6 +14,7 @@ from typing import Any, Final
 import uvicorn
 import variants
 import workloads
+from rounds import tell
 from starlette.applications import Starlette
 
 _SERVED: Final = ("json", "healthz")
@@ -48,10 +48,10 @@ def _serve(variant: str, folder: Path) -> None:
     server = uvicorn.Server(config)
     thread = threading.Thread(target=_until_input_ends, args=(server,), daemon=True)
     thread.start()
-    print(json.dumps({"port": listener.getsockname()[1], "pid": os.getpid()}), flush=True)
+    tell({"port": listener.getsockname()[1], "pid": os.getpid()})
     server.run(sockets=[listener])
     facts = {"peak_rss_mb": variants.peak_rss()} if made is None else made.facts()
-    print(json.dumps(facts), flush=True)
+    tell(facts)
     if made is not None:
         made.runtime.close()
 
