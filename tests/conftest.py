@@ -23,6 +23,7 @@ from hypothesis import settings
 from zeroret import ZeroRetention, testing
 from zeroret.content.flight import LAST
 from zeroret.content.live import LIVE
+from zeroret.usage import aside
 from zeroret.usage.record import UsageRecord
 
 ROOT: Final = Path(__file__).parents[1]
@@ -78,6 +79,7 @@ def every_object() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def alone() -> Iterator[None]:
     """What earlier tests had in flight is over, and not remembered in this context."""
+    aside.settle(60)  # `flush` waits for every count of the process
     for each in LIVE.flights():
         LIVE.leave(each, 0)
     token = LAST.set(None)

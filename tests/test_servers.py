@@ -36,7 +36,8 @@ GRANIAN: Final = ("-m", "granian", "--host", "127.0.0.1", "--port", "{port}", "-
 UWSGI: Final = ("-c", "import pyuwsgi, sys; pyuwsgi.run(sys.argv[1:])", "--master", "--need-app",
                 "--http-socket", "127.0.0.1:{port}", "--chdir", str(HERE), "--module",
                 "flask_app:app", "--enable-threads", "--die-on-term", "--disable-logging",
-                "--ignore-sigpipe", "--ignore-write-errors")  # fmt: skip
+                "--ignore-sigpipe", "--ignore-write-errors",
+                "--worker-reload-mercy", "3")  # fmt: skip
 SERVERS: Final = {
     "uvicorn httptools": (*UVICORN, "--http", "httptools", "--workers", "1"),
     "uvicorn h11": (*UVICORN, "--http", "h11"),

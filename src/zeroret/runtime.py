@@ -261,7 +261,8 @@ class ZeroRetention:
     def flush(self, timeout: float = _DRAIN) -> bool:
         """Wait until every sink holds every record so far; False after *timeout* seconds."""
         delivery = self._delivery
-        return aside.settle(timeout) and (delivery is None or delivery.flush(timeout))
+        counted = aside.settle(timeout)
+        return (delivery is None or delivery.flush(timeout)) and counted
 
     def close(self, timeout: float = _DRAIN) -> None:
         """Drain, release everything and uninstall the guards; what is left stays in the journal."""
