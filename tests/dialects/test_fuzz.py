@@ -25,8 +25,6 @@ from zeroret.tokens import TokenCounter, vocabulary
 from zeroret.usage.meter import Meter, Metered
 from zeroret.usage.record import TOKEN_COLUMNS
 
-pytestmark = pytest.mark.longer
-
 COUNTER: Final = TokenCounter()
 DIALECTS: Final = list(every())
 EXAMPLES: Final = 400 if os.environ.get("ZERORET_LONG") == "1" else 10

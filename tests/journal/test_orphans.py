@@ -92,9 +92,9 @@ def test_one_heir(run: Run, finish: Finish, tmp_path: Path) -> None:
         journal = Journal("j").open()
         delivery = Delivery(journal, [("c", open_sink(got.extend, columns=COLUMNS))])
         print("ready", flush=True)
-        while not os.path.exists("go"): pass
+        while not os.path.exists("go"): time.sleep(0.0005)
         count = journal.adopt()
-        delivery.flush(10)
+        delivery.flush(60)
         delivery.close(10)
         print(count, len(got))
     """
@@ -105,7 +105,7 @@ def test_one_heir(run: Run, finish: Finish, tmp_path: Path) -> None:
     (tmp_path / "go").touch()
     results = [tuple(map(int, finish(process).split())) for process in heirs]
     assert sum(adopted for adopted, _ in results) == 3
-    assert all(records == adopted * 4 for adopted, records in results)
+    assert all(records == adopted * 4 for adopted, records in results), results
 
 
 def test_heir_dies_too(run: Run, finish: Finish, tmp_path: Path) -> None:

@@ -20,7 +20,6 @@ WORKERS: Final = 4 if LONG else 2
 STREAMS: Final = 112
 
 
-@pytest.mark.longer
 @pytest.mark.parametrize("failpoint", FAILPOINTS)
 def test_no_kill_loses_or_doubles_a_record(failpoint: str, tmp_path: Path) -> None:
     """Wherever a kill falls, each exchange has one record, and each whole reply a completed one.
