@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 import weakref
 from contextlib import suppress
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from zeroret.content.flight import CURRENT
@@ -247,11 +246,4 @@ def _failed() -> Kind:
     return "upstream"
 
 
-def _watch(module: str, integration: str) -> None:
-    @PATCHES.when_imported(module)
-    def watch(loaded: Any) -> None:
-        import_module(f"zeroret.integrations.{integration}").watch(loaded)
-
-
-for _module, _integration in LIBRARIES.items():
-    _watch(_module, _integration)
+PATCHES.leave_to(LIBRARIES)

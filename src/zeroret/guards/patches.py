@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from types import ModuleType
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -61,6 +62,18 @@ class Patches:
             return watch
 
         return register
+
+    def leave_to(self, integrations: Mapping[str, str]) -> None:
+        """Leave each module to its integration's ``watch(module)``, which is imported with it."""
+
+        def watching(integration: str) -> Watch:
+            def watch(module: ModuleType) -> None:
+                import_module(f"zeroret.integrations.{integration}").watch(module)
+
+            return watch
+
+        for module, integration in integrations.items():
+            self.when_imported(module)(watching(integration))
 
     def install(self) -> None:
         """Patch every module that is loaded, and the others when they are; count this call."""

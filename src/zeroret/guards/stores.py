@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from zeroret.content.destinations import Stores
@@ -202,11 +201,4 @@ def _failed() -> Kind:
     return "store"
 
 
-def _watch(module: str, integration: str) -> None:
-    @PATCHES.when_imported(module)
-    def watch(loaded: Any) -> None:
-        import_module(f"zeroret.integrations.{integration}").watch(loaded)
-
-
-for _module, _integration in LIBRARIES.items():
-    _watch(_module, _integration)
+PATCHES.leave_to(LIBRARIES)
